@@ -1,0 +1,1 @@
+"""Where the broker is, and a private RabbitMQ when there is none."""
