@@ -1,0 +1,54 @@
+# Two commands do it all: `make lab` opens the lab, `make test` tests it.
+# All that they make lies in .venv and .labs; `make clean` removes both.
+
+PYTHON ?= python3
+IN_VENV := .venv/bin/
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test test-brokers check bench lock strip clean venv venv-dev
+
+help: ## Say what can be made
+	@echo "Queue Labs. Type make and one of:"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1	\2/p' Makefile | expand -t 16
+
+lab: venv ## Open the lab: broker, notebooks; Ctrl-C stops what it started
+	@$(IN_VENV)labs lab
+
+test: venv-dev check ## Run all tests, notebooks included, on a real broker that they start
+	@$(IN_VENV)python -m pytest
+
+test-brokers: venv-dev ## Run the version table, qprocessor and notebooks on RabbitMQ 3.10, 4.0 and 4.3
+	@$(IN_VENV)python -m tests.brokers
+
+check: venv-dev ## Check style and types
+	@$(IN_VENV)ruff check
+	@$(IN_VENV)ruff format --check --quiet
+	@$(IN_VENV)mypy
+
+bench: venv-dev ## Measure: qprocessor beside a bare pika loop and the known frameworks
+	@$(IN_VENV)python -m benchmarks
+
+strip: venv-dev ## Take the outputs out of the notebooks, before a commit
+	@$(IN_VENV)nbstripout notebooks/*.ipynb
+
+# Hosts of package registries stay out of the lock files: they are of whoever runs this.
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-emit-index-url --no-emit-find-links pyproject.toml --extra install
+
+lock: venv-dev ## Pin the dependencies of pyproject.toml anew, with hashes
+	@$(IN_VENV)$(LOCK) --output-file requirements.txt
+	@$(IN_VENV)$(LOCK) --extra dev --extra bench --constraint requirements.txt --output-file requirements-dev.txt
+
+clean: ## Stop the lab's broker; remove .venv and .labs
+	@if [ -x $(IN_VENV)labs ]; then $(IN_VENV)labs down --wipe; fi
+	rm -rf .venv .labs
+
+venv: python
+	@$(PYTHON) labs/bootstrap.py requirements.txt
+
+venv-dev: python
+	@$(PYTHON) labs/bootstrap.py requirements-dev.txt
+
+.PHONY: python
+python:
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON) here: install Python 3.11 or newer, or name one: make lab PYTHON=/path/to/python3"; exit 1; }
