@@ -6,7 +6,7 @@ against its hash. A second run changes nothing and takes no time: a stamp in
 `.venv` says what is installed there.
 
 The Python that starts it may be an old one, so until its version is known this
-file keeps to what every Python 3 can read, and to the standard library.
+file keeps to what Python 3.6 can read, and to the standard library.
 """
 
 import hashlib
@@ -33,9 +33,9 @@ def main() -> None:
     if any(is_installed(stamp, wanted) for stamp in VENV.glob("installed-*")):
         return
     make_venv()
-    count = sum(1 for line in lock.read_text().splitlines() if "==" in line)
-    say("Installing %d pinned packages into .venv: once only, a minute or two." % count)
-    pip("install", "--require-hashes", "--requirement", lock.name)
+    count = sum(1 for line in lock.read_text(encoding="utf-8").splitlines() if "==" in line)
+    print(f"Installing {count} pinned packages into .venv: once only, a minute or two.")
+    pip("install", "--require-hashes", "--requirement", lock.name, steps=count)
     # What this checkout needs to install itself came with the lock file: no network from here on.
     pip("install", "--no-index", "--no-deps", "--no-build-isolation", "--editable", ".")
     record(lock)
@@ -44,23 +44,21 @@ def main() -> None:
 def start_again_with_a_newer_python() -> None:
     """Replace this process by a Python that is new enough, or exit with a sentence."""
     for minor in range(20, OLDEST[1] - 1, -1):
-        newer = shutil.which("python3.%d" % minor)
+        newer = shutil.which(f"python3.{minor}")
         if newer:
-            os.execv(newer, [newer, *sys.argv])
+            os.execv(newer, [newer, *sys.argv])  # noqa: S606 - the same program, no shell wanted
     sys.exit(
-        "Queue Labs needs Python %d.%d or newer; this is %d.%d (%s), and no newer one was found.\n"
+        f"Queue Labs needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]},\n"
+        "and no newer one was found on the PATH.\n"
         "Install one (Debian, Ubuntu: apt-get install python3 python3-venv; Fedora: dnf install\n"
         "python3.12; macOS: brew install python@3.12) and run the same command again."
-        % (OLDEST + tuple(sys.version_info[:2]) + (sys.executable,))
     )
 
 
 def fingerprint(lock: Path) -> str:
     """What an installation depends on: the lock, the Python, the place (a venv can't be moved)."""
-    digest = hashlib.sha256()
-    for part in (lock.read_bytes(), (ROOT / "pyproject.toml").read_bytes(), sys.version.encode()):
-        digest.update(part)
-    return "%s %s" % (digest.hexdigest(), VENV)
+    digest = hashlib.sha256(lock.read_bytes() + sys.version.encode())
+    return f"{digest.hexdigest()} {VENV}"
 
 
 def is_installed(stamp: Path, wanted: str) -> bool:
@@ -79,10 +77,10 @@ def make_venv() -> None:
     if made.returncode != 0:
         shutil.rmtree(VENV, ignore_errors=True)
         sys.exit(
-            "The virtual environment .venv can't be made with %s:\n%s\n"
-            "On Debian and Ubuntu: apt-get install python3-venv. If the disk is full or the folder\n"
-            "belongs to somebody else, mend that; then run the same command again."
-            % (sys.executable, (made.stdout + made.stderr).strip())
+            f"The virtual environment .venv can't be made with {sys.executable}:\n"
+            f"{(made.stdout + made.stderr).strip()}\n"
+            "On Debian and Ubuntu: apt-get install python3-venv. If the disk is full or this folder\n"
+            "is somebody else's, mend that; then run the same command again."
         )
 
 
@@ -92,14 +90,24 @@ def works() -> bool:
     seen = subprocess.run(
         [str(VENV_PYTHON), "-c", check], capture_output=True, text=True, check=False
     )
-    return seen.returncode == 0 and seen.stdout == "%s\n%s\n" % (sys.version, VENV)
+    return seen.returncode == 0 and seen.stdout == f"{sys.version}\n{VENV}\n"
 
 
-def pip(*arguments: str) -> None:
-    """Run pip in `.venv`, its progress on the screen; exit with a sentence if it fails."""
-    command = [str(VENV_PYTHON), "-m", "pip", "--disable-pip-version-check", *arguments, "--quiet"]
-    if subprocess.run(command, cwd=str(ROOT), check=False).returncode != 0:
+def pip(*arguments: str, steps: int = 0) -> None:
+    """Run pip in `.venv` and count its steps on the screen; exit with a sentence if it fails."""
+    command = [str(VENV_PYTHON), "-m", "pip", "--disable-pip-version-check", *arguments]
+    said = []
+    with subprocess.Popen(command, cwd=str(ROOT), stdout=subprocess.PIPE, text=True) as running:
+        for line in running.stdout or ():
+            said.append(line)
+            done = sum(one.startswith(("Collecting ", "Requirement already")) for one in said)
+            if steps and sys.stdout.isatty():
+                print(f"\r  {min(done, steps)} of {steps} ", end="", flush=True)
+    if steps and sys.stdout.isatty():
+        print()
+    if running.returncode != 0:
         sys.exit(
+            f"{''.join(said[-5:])}\n"
             "pip could not install the pinned packages (its own words are above).\n"
             "No network? This first set-up needs PyPI or a mirror that pip knows (PIP_INDEX_URL).\n"
             "What was done is kept: run the same command again to go on."
@@ -111,11 +119,6 @@ def record(lock: Path) -> None:
     locks = [lock] if lock.name == "requirements.txt" else [lock, ROOT / "requirements.txt"]
     stamp = VENV / ("installed-" + lock.name)
     stamp.write_text("".join(fingerprint(one) + "\n" for one in locks), encoding="utf-8")
-
-
-def say(line: str) -> None:
-    """Print a line at once, also into a pipe."""
-    print(line, flush=True)
 
 
 if __name__ == "__main__":
