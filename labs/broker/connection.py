@@ -7,14 +7,20 @@ uses pika itself, in the open.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pika
-from pika.adapters.blocking_connection import BlockingConnection
+from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
+from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from labs.broker.address import Address
+from labs.broker.explain import explain
+from labs.errors import BrokerUnreachable
+
+NOT_FOUND = 404
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,8 @@ class QueueCounts:
 def connected(address: Address, *, timeout_s: float = 5.0) -> Iterator[BlockingConnection]:
     """A connection for the length of a `with` block; pika's exceptions go through."""
     parameters = pika.URLParameters(address.url)
+    if address.tls:
+        parameters.ssl_options = pika.SSLOptions(ssl.create_default_context(), address.host)
     parameters.socket_timeout = timeout_s
     parameters.stack_timeout = timeout_s
     parameters.blocked_connection_timeout = timeout_s
@@ -47,3 +55,48 @@ def connected(address: Address, *, timeout_s: float = 5.0) -> Iterator[BlockingC
     finally:
         if connection.is_open:
             connection.close()
+
+
+def log_in(address: Address, timeout_s: float = 5.0) -> ServerFacts:
+    """Shake hands with the broker, log in, leave, and tell what the broker said of itself.
+
+    Raises:
+        BrokerUnreachable: it did not answer, or refused the login; with words.
+    """
+    try:
+        with connected(address, timeout_s=timeout_s) as connection:
+            # BlockingConnection keeps what was agreed in the handshake to itself.
+            agreed = connection._impl.params.heartbeat  # type: ignore[attr-defined]
+            properties = connection._impl.server_properties  # type: ignore[attr-defined]
+    except (AMQPError, OSError) as error:
+        meaning = explain(error)
+        raise BrokerUnreachable(
+            f"{address.shown}: {meaning.what} {meaning.cause}".rstrip(), remedy=meaning.cure
+        ) from error
+    return ServerFacts(
+        product=_text(properties.get("product", "")),
+        version=_text(properties.get("version", "")),
+        heartbeat_s=int(agreed or 0),
+    )
+
+
+def count(through: BlockingConnection | BlockingChannel, queue: str) -> QueueCounts | None:
+    """How many messages wait in the queue and how many consumers it has; None: no such queue.
+
+    It asks on a channel of its own, since asking for a queue that is not there
+    closes the channel.
+    """
+    connection = through.connection if isinstance(through, BlockingChannel) else through
+    channel = connection.channel()
+    try:
+        answer = channel.queue_declare(queue, passive=True).method
+    except ChannelClosedByBroker as error:
+        if error.reply_code == NOT_FOUND:
+            return None
+        raise
+    channel.close()
+    return QueueCounts(ready=answer.message_count, consumers=answer.consumer_count)
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
