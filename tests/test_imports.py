@@ -1,0 +1,119 @@
+"""The boundaries between the rooms of the house, held by a machine.
+
+Two tables say who may import what: our rooms from one another, and each outside
+library from the one file that speaks to it. The code's own imports are parsed
+(those inside functions too) and held against them.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "qprocessor": set(),
+    "labs": set(),
+    "labs.__main__": {"labs.cli"},
+    "labs.bootstrap": set(),
+    "labs.errors": set(),
+    "labs.waiting": {"labs.errors"},
+    "labs.broker": {"labs.errors", "labs.waiting"},
+    "labs.jupyter": {"labs.errors", "labs.waiting"},
+    "labs.pictures": {"labs.errors"},
+    "labs.notebook": {"labs.broker", "labs.errors", "labs.pictures", "labs.waiting"},
+    "labs.cli": {"labs", "labs.broker", "labs.errors", "labs.jupyter", "labs.waiting"},
+}
+"""Room -> the rooms that it may import, besides itself."""
+
+LIVES_IN: dict[str, set[str]] = {
+    "pika": {"qprocessor", "labs.broker.connection", "labs.broker.explain"},
+    "httpx": {"labs.broker.management", "labs.jupyter"},
+    "docker": {"labs.broker.container"},
+    "matplotlib": {"labs.pictures.plots"},
+    "psutil": {"labs.broker", "labs.notebook"},
+    "IPython": {"labs.notebook"},
+    "click": {"qprocessor", "labs.cli"},
+    "rich": {"labs.cli"},
+}
+"""Outside library -> the files or rooms that may speak to it. A library not named has no place."""
+
+
+def modules() -> dict[str, Path]:
+    found = {"qprocessor": ROOT / "qprocessor.py"}
+    for path in sorted((ROOT / "labs").rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports_of(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively: name the room in full"
+            names.add(node.module or "")
+            names.update(
+                f"{node.module}.{alias.name}"
+                for alias in node.names
+                if f"{node.module}.{alias.name}" in modules()
+            )
+    return names
+
+
+def room_of(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_room_imports_only_the_rooms_that_the_table_allows(module: str) -> None:
+    room = room_of(module)
+    assert room in MAY_IMPORT, f"{room} is a new room: say in MAY_IMPORT what it may import"
+    ours = {room_of(name) for name in imports_of(modules()[module]) if name.split(".")[0] == "labs"}
+    strangers = {name for name in ours if name in modules()} - MAY_IMPORT[room] - {room, "labs"}
+    assert not strangers, f"{module} imports {sorted(strangers)}"
+
+
+@pytest.mark.parametrize("module", modules())
+def test_an_outside_library_is_imported_only_where_it_lives(module: str) -> None:
+    outside = {
+        top
+        for name in imports_of(modules()[module])
+        if (top := name.split(".")[0]) not in sys.stdlib_module_names and top != "labs"
+    }
+    for library in outside:
+        homes = LIVES_IN.get(library, set())
+        assert any(module == home or module.startswith(f"{home}.") for home in homes), (
+            f"{module} imports {library}, which lives in {sorted(homes) or 'no room yet'}"
+        )
+
+
+def test_every_row_of_the_tables_names_something_that_is_there() -> None:
+    there = {room_of(module) for module in modules()}
+    assert there == set(MAY_IMPORT)
+    used = {name.split(".")[0] for path in modules().values() for name in imports_of(path)}
+    assert set(LIVES_IN) <= used
+
+
+@pytest.mark.parametrize("module", [name for name in modules() if name != "labs.__main__"])
+def test_importing_a_module_prints_nothing_and_starts_nothing(module: str) -> None:
+    """Threads and processes that an import left running would keep this one from ending."""
+    code = (
+        f"import {module}, threading; assert threading.active_count() == 1, threading.enumerate()"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
