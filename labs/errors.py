@@ -55,3 +55,15 @@ class WaitedTooLong(LabError):
     """Raised when a condition did not come true before its deadline."""
 
     exit_code = 7
+
+
+class WorkerFailed(LabError):
+    """Raised when a worker that a notebook started ended in a way that nobody asked for."""
+
+    exit_code = 8
+
+
+class NotPossibleHere(LabError):
+    """Raised when something needs more rights than one has here, such as on a class server."""
+
+    exit_code = 9

@@ -1,0 +1,293 @@
+"""`Lab`: all that a notebook calls, in one object.
+
+The code that teaches pika is pika itself, in the notebook. This object does the
+rest: it finds the broker, starts workers as processes, watches queues, keeps
+predictions, draws, and cleans up. What it changes outside the kernel (processes,
+queues) it notes in `.labs/`, so that a notebook starts clean whatever happened
+to the last one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import labs
+from labs.broker.address import Address
+from labs.broker.connection import connected, count, log_in
+from labs.broker.files import read_json, write_private
+from labs.errors import BadInput, WaitedTooLong
+from labs.notebook import failures
+from labs.notebook.display import LivePicture, Progress, show
+from labs.notebook.events import timeline_of
+from labs.notebook.predictions import Prediction, Predictions, asked, compared
+from labs.notebook.registry import Registry
+from labs.notebook.watching import Watch, management_tells
+from labs.notebook.worker import Worker
+from labs.notebook.workers import NAMES, Workers
+from labs.pictures.picture import Picture
+from labs.pictures.plots import queue_plot
+from labs.pictures.timeline import draw_timeline
+from labs.waiting import wait_until
+
+ROOT = Path(labs.__file__).parent.parent
+
+
+class Lab:
+    """One notebook's lab.
+
+    Args:
+        notebook: the notebook's name; predictions, queues and workers are noted under it.
+
+    Raises:
+        BrokerMissing, BrokerUnreachable, BrokerFailed: there is no broker to work with.
+    """
+
+    def __init__(self, notebook: str) -> None:
+        failures.install()
+        home = Path(os.environ.get("LABS_HOME", ROOT / ".labs"))
+        self.notebook = notebook
+        self._queues_file = home / "notebook-queues.json"
+        self._registry = Registry(home / "workers")
+        self._predictions = Predictions(home / "predictions.json", notebook)
+        self._pace = float(os.environ.get("LABS_PACE", "1"))
+        self._teams: list[Workers] = []
+        self._watches: list[Watch] = []
+        left = self._registry.end_left_behind(notebook)
+        self.address: Address = _find()
+        facts = log_in(self.address)
+        self._management = management_tells(self.address)
+        queues = self._delete_remembered()
+        atexit.register(self._end_workers)
+        print(f"{facts.product} {facts.version} at {self.address.shown}")
+        if left or queues:
+            print(f"Cleaned up after the last run: workers {left}, queues {queues or 'none'}.")
+
+    @property
+    def url(self) -> str:
+        """The broker's URL with its password, for `pika.URLParameters(lab.url)`."""
+        return self.address.url
+
+    @property
+    def shown(self) -> str:
+        """The broker's URL without its password, for people."""
+        return self.address.shown
+
+    def fresh(self, queue: str) -> str:
+        """Delete the queue if it is there, so that one can begin anew; return its name.
+
+        `clean_up` (or the next run of the notebook) deletes it again.
+        """
+        self._remember(queue)
+        with connected(self.address) as connection:
+            connection.channel().queue_delete(queue)
+        return queue
+
+    def count(self, queue: str) -> int:
+        """How many messages are ready: in the queue, with no worker; 0 if there is no queue."""
+        with connected(self.address) as connection:
+            seen = count(connection, queue)
+        return seen.ready if seen else 0
+
+    def exists(self, queue: str) -> bool:
+        """Whether there is such a queue."""
+        with connected(self.address) as connection:
+            return count(connection, queue) is not None
+
+    def wait_until_ready(self, queue: str, messages: int, timeout_s: float = 30.0) -> None:
+        """Wait until exactly so many messages are ready in the queue.
+
+        Raises:
+            WaitedTooLong: there were more or fewer for `timeout_s` seconds.
+        """
+        progress = Progress(f"Messages ready in {queue!r}", messages)
+        with connected(self.address) as connection:
+
+            def ready() -> int:
+                seen = count(connection, queue)
+                return seen.ready if seen else 0
+
+            def so_many() -> bool:
+                seen = ready()
+                progress.update(seen)
+                return seen == messages
+
+            try:
+                wait_until(so_many, timeout_s)
+            except WaitedTooLong:
+                raise WaitedTooLong(
+                    f"After {timeout_s:g} s there are {ready()} messages ready in {queue!r}, "
+                    f"not {messages}.",
+                    remedy="Does a worker hold them, or has one taken them away?",
+                ) from None
+            finally:
+                progress.finish(ready())
+
+    def workers(
+        self, *who: int | str, queue: str, program: str | Path = "qprocessor.py", **options: Any
+    ) -> Workers:
+        """Start workers on a queue, as processes, and return when all of them consume.
+
+        Args:
+            who: how many, or their names; default one, alice.
+            queue: where they get their messages.
+            program: the worker's file, from the top of the checkout; a copy of qprocessor.py too.
+            options: any flag of qprocessor.py: `acknowledge=True`, `lose_every=3`, `delay=0.2`,
+                `prefetch=1`, `crash_every=4`, `durable=True`, `reconnect=True`, `heartbeat=5`…
+
+        Raises:
+            WorkerFailed: a worker did not start; with what it said.
+        """
+        self._remember(queue)
+        if self._pace != 1:
+            options["delay"] = float(options.get("delay", 1.0)) * self._pace
+        team = Workers(
+            _names(who),
+            queue=queue,
+            program=ROOT / program,
+            options=options,
+            address=self.address,
+            registry=self._registry,
+            notebook=self.notebook,
+        )
+        self._teams.append(team)
+        return team
+
+    def watch(self, queue: str) -> Watch:
+        """Look at a queue ten times a second for the length of a `with` block."""
+
+        def in_hand() -> int:
+            return sum(team.in_hand for team in self._teams if team.queue == queue)
+
+        watch = Watch(queue, self.address, in_hand=in_hand, management=self._management)
+        self._watches.append(watch)
+        return watch
+
+    def timeline(self, workers: Workers | Worker, *, live: bool = False) -> Picture | None:
+        """Who worked on which message when. `live`: draw it now and again until they stop."""
+        names = workers.names if isinstance(workers, Workers) else [workers.name]
+
+        def draw() -> Picture:
+            return draw_timeline(timeline_of(workers.events, names))
+
+        if not live or isinstance(workers, Worker):
+            return draw()
+        workers.keep(LivePicture(draw, every_s=0.5))
+        return None
+
+    def plot(self, watch: Watch, *, live: bool = False) -> Picture | None:
+        """The queue over time. `live`: draw it now and again until the watch ends."""
+
+        def draw() -> Picture:
+            label = f"unacknowledged ({watch.source})"
+            return queue_plot(watch.queue, watch.samples, unacknowledged_label=label)
+
+        if not live:
+            return draw()
+        watch.keep(LivePicture(draw, every_s=1.0))
+        return None
+
+    def predict(self, key: str, question: str, answer: Any) -> None:
+        """Keep the learner's answer to a question, to be shown beside the outcome later."""
+        prediction = Prediction(question, answer)
+        self._predictions.record(key, prediction)
+        show(asked(prediction))
+
+    def outcome(self, key: str, outcome: Any, surprise: str = "") -> None:
+        """Show the prediction beside what happened; `surprise` is said where they differ."""
+        show(compared(self._predictions.find(key), outcome, surprise))
+
+    def needs(self, what: str) -> bool:
+        """Whether something is possible here, "restart the broker" or "the management API".
+
+        If it is not, it says why.
+        """
+        possible: dict[str, Callable[[], str]] = {
+            "restart the broker": lambda: "",
+            "the management API": lambda: (
+                "" if self._management else "This user may not ask the management API."
+            ),
+        }
+        if what not in possible:
+            raise BadInput(
+                f"The lab doesn't know {what!r}.", remedy=f"Say one of {list(possible)}."
+            )
+        why_not = possible[what]()
+        if why_not:
+            print(why_not)
+        return not why_not
+
+    def restart_broker(self) -> None:
+        """Restart the lab's own broker and wait until it is ready.
+
+        Raises:
+            NotPossibleHere: the broker is not this lab's own, such as on a class server.
+        """
+        raise NotImplementedError
+
+    def clean_up(self) -> None:
+        """Stop all workers, delete all queues of this notebook, and say so."""
+        running = self._end_workers()
+        queues = self._delete_remembered()
+        print(f"Stopped workers: {running}. Deleted queues: {', '.join(queues) or 'none'}.")
+
+    def _end_workers(self) -> int:
+        running = 0
+        for watch in self._watches:
+            watch.stop()
+        for team in self._teams:
+            running += sum(worker.is_running for worker in team)
+            team.stop()
+        self._teams.clear()
+        self._watches.clear()
+        return running
+
+    def _remember(self, queue: str) -> None:
+        everything = read_json(self._queues_file)
+        mine = everything.setdefault(self.shown, {}).setdefault(self.notebook, [])
+        if queue not in mine:
+            mine.append(queue)
+            write_private(self._queues_file, json.dumps(everything, indent=1))
+
+    def _delete_remembered(self) -> list[str]:
+        everything = read_json(self._queues_file)
+        mine: list[str] = everything.get(self.shown, {}).pop(self.notebook, [])
+        if not mine:
+            return []
+        deleted = []
+        with connected(self.address) as connection:
+            for queue in mine:
+                if count(connection, queue) is not None:
+                    connection.channel().queue_delete(queue)
+                    deleted.append(queue)
+        write_private(self._queues_file, json.dumps(everything, indent=1))
+        return deleted
+
+    def __repr__(self) -> str:
+        return f"<lab {self.notebook!r} at {self.shown}>"
+
+
+def _names(who: tuple[int | str, ...]) -> list[str]:
+    """`()` is alice, `(3,)` alice, bob and carol, `("x", "y")` x and y."""
+    if not who:
+        return [NAMES[0]]
+    if len(who) == 1 and isinstance(who[0], int):
+        if not 1 <= who[0] <= len(NAMES):
+            raise BadInput(
+                f"{who[0]} workers?", remedy=f"Any number from 1 to {len(NAMES)} will do."
+            )
+        return list(NAMES[: who[0]])
+    names = [str(name) for name in who]
+    if len(set(names)) < len(names):
+        raise BadInput(f"Two workers have the same name: {names}.", remedy="Name each differently.")
+    return names
+
+
+def _find() -> Address:
+    from labs.broker.address import parse_amqp_url
+
+    return parse_amqp_url(os.environ["AMQP_URL"])

@@ -1,0 +1,214 @@
+"""One worker as a process of its own: started, listened to, killed, frozen, stopped.
+
+It runs `qprocessor.py --json` and reads its lines in a thread, each made a
+`WorkerEvent`. The broker's URL goes to it through the environment, so that no
+list of processes shows the password. Its process group is its own: Stop in the
+notebook interrupts the cell and not the workers.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO
+
+import psutil
+
+from labs.errors import WorkerFailed
+from labs.notebook.display import LINES_SHOWN, Pane
+from labs.notebook.events import Event, WorkerEvent, parse_line
+from labs.notebook.record import Record
+
+STOP_TIMEOUT_S = 10.0
+DETAILS = {Event.ACKNOWLEDGED}  # told and counted, but no line in the pane of its own
+
+
+class Worker(Record):
+    """A running (or ended) worker. `name`, `pid`; `events` and all of `Record`."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        changed: Callable[[], None],
+        ended: Callable[[int], None],
+    ) -> None:
+        self.name = name
+        self._events: list[WorkerEvent] = []
+        self._lines: deque[str] = deque(maxlen=LINES_SHOWN)
+        self._lines_told = 0
+        self._lock = threading.Lock()
+        self._changed, self._ended = changed, ended
+        self._killed = self._frozen = self._asked = False
+        self._process = subprocess.Popen(
+            command,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._listen, name=f"labs-{name}", daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        return self._process.pid
+
+    @property
+    def events(self) -> tuple[WorkerEvent, ...]:
+        """All that happened to it so far, in order of time."""
+        with self._lock:
+            return tuple(sorted(self._events, key=lambda event: event.time))
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its process is still there, or its last words are still being read."""
+        return self._reader.is_alive()
+
+    @property
+    def is_consuming(self) -> bool:
+        """Whether it has told that it waits for messages."""
+        return any(event.event is Event.STARTED for event in self.events)
+
+    def kill(self) -> None:
+        """End it at once, in the middle of whatever it does (SIGKILL): as a power cut would."""
+        self._killed = True
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(STOP_TIMEOUT_S)
+            self._add(Event.KILLED)
+        self._reader.join(STOP_TIMEOUT_S)
+
+    def ask_to_stop(self) -> None:
+        """Ask it to finish (SIGTERM), as Ctrl-C would, and don't wait."""
+        if self._process.poll() is None and not self._asked:
+            self._asked = True
+            if self._frozen:
+                self.thaw()
+            self._process.terminate()
+
+    def stop(self) -> None:
+        """Ask it to finish (SIGTERM), as Ctrl-C would, and wait until it has ended."""
+        self.ask_to_stop()
+        if self._process.poll() is None:
+            try:
+                self._process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self._reader.join(STOP_TIMEOUT_S)
+
+    def freeze(self) -> None:
+        """Let it stand still (SIGSTOP): it is there, but does nothing and says nothing."""
+        self._suspend(frozen=True)
+
+    def thaw(self) -> None:
+        """Let it go on where it stood (SIGCONT)."""
+        self._suspend(frozen=False)
+
+    def _suspend(self, *, frozen: bool) -> None:
+        if self._process.poll() is not None:
+            raise WorkerFailed(f"{self.name} has ended already.", remedy="Start a new worker.")
+        process = psutil.Process(self.pid)
+        process.suspend() if frozen else process.resume()
+        self._frozen = frozen
+        self._add(Event.FROZEN if frozen else Event.THAWED)
+
+    @property
+    def failure(self) -> WorkerFailed | None:
+        """Why it ended, if it did so in a way that nobody asked for."""
+        for event in self.events:
+            if event.event is Event.FAILED:
+                words = str(event.details.get("message", "it failed"))
+                remedy = str(event.details.get("remedy", ""))
+                return WorkerFailed(f"{self.name}: {words}", remedy=remedy)
+            if event.event is Event.ENDED:
+                said = "\n".join(line for line in self._lines if line.strip())
+                code = event.details["exit_code"]
+                return WorkerFailed(
+                    f"{self.name} ended with exit code {code}. It said:\n{said}",
+                    remedy="Run it in a terminal to see more.",
+                )
+        return None
+
+    def pane(self) -> Pane:
+        """How it looks now."""
+        with self._lock:
+            lines, told = list(self._lines), self._lines_told
+        return Pane(self.name, self._state(), lines, told - len(lines))
+
+    def _state(self) -> str:
+        if self._frozen and self.is_running:
+            state = "frozen"
+        elif self._process.poll() is None:
+            state = "running" if self.is_consuming else "starting"
+        elif self._killed:
+            state = "killed"
+        else:
+            state = "ended" if self._process.returncode == 0 else "failed"
+            if any(event.event is Event.CRASHING for event in self.events):
+                state = "crashed"
+        counts = [f"{len(self.received)} received", f"{len(self.done)} done"]
+        for what, bodies in (("lost", self.lost), ("acknowledged", self.acknowledged)):
+            if bodies:
+                counts.append(f"{len(bodies)} {what}")
+        return ", ".join([state, *counts])
+
+    def _listen(self) -> None:
+        """Read its lines until it has ended; runs in a thread of its own."""
+        stdout: IO[bytes] | None = self._process.stdout
+        assert stdout is not None
+        with stdout:
+            for raw in stdout:
+                line = raw.decode("utf-8", "replace").rstrip()
+                event = parse_line(line, worker=self.name, now=time.time())
+                if event is not None:
+                    self._take(event)
+                elif line:
+                    self._say(line)
+        code = self._process.wait()
+        ending = {Event.FAILED, Event.CRASHING, Event.STOPPED}
+        explained = self._killed or any(event.event in ending for event in self.events)
+        if code != 0 and not explained:
+            self._add(Event.ENDED, exit_code=code)
+        self._ended(self.pid)
+        self._changed()
+
+    def _add(self, event: Event, **details: object) -> None:
+        self._take(WorkerEvent(self.name, event, time.time(), details=details))
+
+    def _take(self, event: WorkerEvent) -> None:
+        with self._lock:
+            self._events.append(event)
+        if event.event not in DETAILS:
+            self._say(str(event))
+
+    def _say(self, line: str) -> None:
+        with self._lock:
+            self._lines.append(line)
+            self._lines_told += 1
+        self._changed()
+
+    def _nobody_left(self) -> bool:
+        return not self.is_running
+
+    def _give_up(self, reached: str, *, nobody_left: bool) -> None:
+        if (failure := self.failure) is not None:
+            raise failure
+        if nobody_left:
+            raise WorkerFailed(
+                f"{self.name} has ended ({reached}), so the rest will not happen.",
+                remedy="Start a new worker.",
+            )
+
+    def _show_now(self) -> None:
+        self._changed()
+
+    def __repr__(self) -> str:
+        return f"<worker {self.name}: {self._state()}>"

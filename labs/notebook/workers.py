@@ -1,0 +1,216 @@
+"""A team of workers on one queue, alive on the page.
+
+`Workers` starts the processes, waits until all of them consume, shows what they
+say side by side while a thread keeps that up to date, and ends them with its
+`with` block. `flags` is the rule by which keywords become flags of qprocessor.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from labs.broker.address import Address
+from labs.errors import BadInput, WaitedTooLong, WorkerFailed
+from labs.notebook.display import INTERVAL_S, Live, LivePicture, Piece, Progress, panes
+from labs.notebook.events import Event, WorkerEvent
+from labs.notebook.record import Record
+from labs.notebook.registry import Registry
+from labs.notebook.worker import Worker
+from labs.waiting import wait_until
+
+NAMES = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")
+START_TIMEOUT_S = 30.0
+
+
+class Workers(Record):
+    """Several workers on one queue; a mapping by name: `workers["alice"]`."""
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        *,
+        queue: str,
+        program: Path,
+        options: Mapping[str, Any],
+        address: Address,
+        registry: Registry,
+        notebook: str,
+    ) -> None:
+        self.queue = queue
+        self.acknowledge = bool(options.get("acknowledge"))
+        self._all: dict[str, Worker] = {}
+        self._live = Live()
+        self._pictures: list[LivePicture] = []
+        self._changed = threading.Event()
+        self._closed = False
+        environment = {**os.environ, "AMQP_URL": address.url, "PYTHONUNBUFFERED": "1"}
+        for name in names:
+            command = [sys.executable, str(program), "--json", "--name", name, "--queue", queue]
+            worker = Worker(
+                name,
+                [*command, *flags(options)],
+                environment,
+                changed=self._changed.set,
+                ended=registry.forget,
+            )
+            registry.note(worker.pid, notebook)
+            self._all[name] = worker
+        self._show_now()
+        self._painter = threading.Thread(target=self._paint, name="labs-painter", daemon=True)
+        self._painter.start()
+        self._wait_until_consuming()
+
+    def __getitem__(self, name: str) -> Worker:
+        if name not in self._all:
+            raise BadInput(f"No worker is called {name!r}.", remedy=f"There are {list(self._all)}.")
+        return self._all[name]
+
+    def __iter__(self) -> Iterator[Worker]:
+        return iter(self._all.values())
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @property
+    def names(self) -> list[str]:
+        """Who they are."""
+        return list(self._all)
+
+    @property
+    def events(self) -> tuple[WorkerEvent, ...]:
+        """All that happened to any of them so far, in order of time."""
+        every = [event for worker in self for event in worker.events]
+        return tuple(sorted(every, key=lambda event: event.time))
+
+    @property
+    def shares(self) -> dict[str, int]:
+        """How many messages each has done."""
+        return {worker.name: len(worker.done) for worker in self}
+
+    @property
+    def in_hand(self) -> int:
+        """How many messages they have received and not acknowledged, by their own words."""
+        if not self.acknowledge:
+            return 0
+        held = 0
+        for worker in self:
+            mine = 0
+            for event in worker.events:
+                if event.event is Event.RECEIVED:
+                    mine += 1
+                elif event.event is Event.ACKNOWLEDGED:
+                    mine -= 1
+                elif event.event in (Event.DISCONNECTED, Event.KILLED):
+                    mine = 0
+            held += mine if worker.is_running else 0
+        return held
+
+    def stop(self) -> None:
+        """Ask all to finish, wait until they have ended, and leave their last state on the page."""
+        for worker in self:
+            worker.ask_to_stop()
+        for worker in self:
+            worker.stop()
+        self._closed = True
+        self._changed.set()
+        self._painter.join(5.0)
+        self._show_now()
+        while self._pictures:
+            self._pictures.pop().finish()
+
+    def keep(self, picture: LivePicture) -> None:
+        """A picture of this team that is to be finished when the team stops."""
+        self._pictures.append(picture)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _wait_until_consuming(self) -> None:
+        progress = Progress("Workers started", len(self))
+
+        def all_consume() -> bool:
+            ready = sum(worker.is_consuming for worker in self)
+            progress.update(ready)
+            if ready < len(self):
+                gone = any(not worker.is_running for worker in self)
+                self._give_up(f"{ready} of {len(self)} workers started", nobody_left=gone)
+            return ready == len(self)
+
+        try:
+            wait_until(all_consume, START_TIMEOUT_S)
+        except WaitedTooLong:
+            self.stop()
+            raise WorkerFailed(
+                f"The workers did not start within {START_TIMEOUT_S:g} s.",
+                remedy="Is the broker busy, or stopped? Run `labs doctor`.",
+            ) from None
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            progress.finish(sum(worker.is_consuming for worker in self))
+            self._show_now()
+
+    def _nobody_left(self) -> bool:
+        return not any(worker.is_running for worker in self)
+
+    def _give_up(self, reached: str, *, nobody_left: bool) -> None:
+        for worker in self:
+            if (failure := worker.failure) is not None:
+                raise failure
+        if nobody_left:
+            raise WorkerFailed(
+                f"No worker is left ({reached}), so the rest will not happen.",
+                remedy="Start workers again: what was not acknowledged waits for them.",
+            )
+
+    def _piece(self) -> Piece:
+        return panes([worker.pane() for worker in self])
+
+    def _show_now(self) -> None:
+        self._live.show(self._piece(), now=True)
+
+    def _paint(self) -> None:
+        """Keep the page up to date; runs in a thread of its own."""
+        pause = threading.Event()
+        while not self._closed:
+            self._changed.wait()
+            self._changed.clear()
+            with contextlib.suppress(Exception):  # a page that went away must not stop the work
+                self._live.show(self._piece())
+            pause.wait(INTERVAL_S)
+
+    def __repr__(self) -> str:
+        return self._piece().text
+
+
+def flags(options: Mapping[str, Any]) -> list[str]:
+    """Keywords as flags: `lose_every=3` is `--lose-every 3`, `acknowledge=True` is `--acknowledge`.
+
+    False and None leave the flag out; `durable=False` is `--transient`.
+    """
+    words: list[str] = []
+    for keyword, value in options.items():
+        flag = "--" + keyword.replace("_", "-")
+        if keyword == "durable" and value is False:
+            words.append("--transient")
+        elif value is True:
+            words.append(flag)
+        elif value is not False and value is not None:
+            words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+    return words
