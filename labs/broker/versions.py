@@ -24,90 +24,80 @@ _PERMITS_KNOWN_SINCE = (3, 13)  # an older broker refuses to start on a key it d
 
 @dataclass(frozen=True)
 class VersionRow:
-    """One difference: what each series does, as it comes out of its package, and what to do."""
+    """One difference: what brokers do as they come out of their packages, and what to do."""
 
     name: str
-    v3_10: str
-    """What 3.10 to 3.13 do."""
-    v4_0: str
-    """What 4.0 to 4.2 do."""
-    v4_3: str
-    """What 4.3 does."""
+    since: tuple[tuple[str, str], ...]
+    """Pairs of a version and what brokers do from it on, oldest first."""
     advice: str
     """What a learner should do, whatever the version."""
     permit: str = ""
-    """The name under `deprecated_features.permit.` that brings it back; ours permit it."""
+    """The name under `deprecated_features.permit.` that brings it back; our own brokers have it."""
 
     def behaviour(self, version: str) -> str:
-        """What a broker of this version does.
+        """What a broker of this version does; of a version before the first, what the first does.
 
         Raises:
             BadInput: `version` is no version.
         """
-        series = series_of(version)
-        if series < (4, 0):
-            return self.v3_10
-        return self.v4_0 if series < (4, 3) else self.v4_3
+        wanted = _numbers(version)
+        reached = [does for first, does in self.since if _numbers(first) <= wanted]
+        return reached[-1] if reached else self.since[0][1]
 
+
+WORKS = "works"
+WARNED = "works, with a warning in the broker's log"
+IGNORED = "accepted and ignored"
+REFUSED = "refused"
 
 VERSION_ROWS: tuple[VersionRow, ...] = (
     VersionRow(
         name="queue_declare(queue='hello'): transient, not exclusive",
-        v3_10="works",
-        v4_0="works, with a warning in the broker's log",
-        v4_3="refused: 541 INTERNAL_ERROR",
+        # 4.3.6 took the refusal of 4.3.0 back; a broker can be configured either way.
+        since=(("3.10", WORKS), ("3.13", WARNED), ("4.3", f"{REFUSED}: 541"), ("4.3.6", WARNED)),
         advice="Declare it durable: channel.queue_declare(queue='hello', durable=True).",
         permit="transient_nonexcl_queues",
     ),
     VersionRow(
-        name="basic_qos(prefetch_count=1, global_qos=True)",
-        v3_10="works",
-        v4_0="works, with a warning in the broker's log",
-        v4_3="refused: 541 INTERNAL_ERROR",
+        name="basic_qos(prefetch_count=1, global_qos=True): one limit for a whole channel",
+        since=(("3.10", WORKS), ("3.13", WARNED), ("4.3", IGNORED)),
         advice="Leave global_qos out: the limit is then each consumer's own.",
         permit="global_qos",
     ),
     VersionRow(
-        name="deliveries of one message by a quorum queue before it gives up",
-        v3_10="no limit",
-        v4_0="dropped after 20 returns",
-        v4_3="dropped after 20 returns",
-        advice="Give a queue a dead letter exchange, or a message that always fails is lost.",
+        name="how often a quorum queue delivers a message that is nacked with requeue",
+        since=(("3.10", "for ever"), ("4.0", "21 times"), ("4.3", "for ever")),
+        advice="Don't requeue what can't be done: let a dead letter exchange catch it.",
     ),
     VersionRow(
-        name="basic_nack with requeue counts towards that limit",
-        v3_10="no limit",
-        v4_0="counts",
-        v4_3="does not count; basic_reject and lost connections do",
-        advice="Don't requeue for ever: reject without requeue what can't be done.",
+        name="how often a quorum queue delivers a message that is rejected with requeue",
+        since=(("3.10", "for ever"), ("4.0", "21 times")),
+        advice="Don't requeue what can't be done: let a dead letter exchange catch it.",
     ),
     VersionRow(
-        name="acknowledgement timeout (consumer_timeout, 30 minutes)",
-        v3_10="every queue",
-        v4_0="every queue",
-        v4_3="quorum queues only",
-        advice="Acknowledge within it; cut longer work into smaller messages.",
+        name="no acknowledgement in time (consumer_timeout, 30 minutes), classic queue",
+        since=(("3.10", "the channel is closed: 406"), ("4.3", "nothing happens")),
+        advice="Acknowledge in time all the same; cut longer work into smaller messages.",
     ),
     VersionRow(
-        name="x-queue-mode=lazy",
-        v3_10="works",
-        v4_0="accepted and ignored",
-        v4_3="refused",
-        advice="Leave it out: classic queues keep waiting messages on disk anyway.",
+        name="no acknowledgement in time (consumer_timeout, 30 minutes), quorum queue",
+        since=(("3.10", "the channel is closed: 406"), ("4.3", "the consumer is cancelled")),
+        advice="Acknowledge in time; cut longer work into smaller messages.",
     ),
     VersionRow(
-        name="classic mirroring (a policy with ha-mode)",
-        v3_10="works",
-        v4_0="refused",
-        v4_3="refused",
-        advice="Use a quorum queue: arguments={'x-queue-type': 'quorum'}, durable=True.",
+        name="x-consumer-timeout, that time as a classic queue's own argument",
+        since=(("3.10", IGNORED), ("3.12", WORKS), ("4.3.2", f"{REFUSED}: 406")),
+        advice="Leave it out, or use a quorum queue: a timeout is the broker's matter.",
     ),
     VersionRow(
-        name="largest message, unless configured",
-        v3_10="128 MiB",
-        v4_0="16 MiB",
-        v4_3="16 MiB",
-        advice="Put large things into a store and their address into the message.",
+        name="classic mirroring: a policy with ha-mode",
+        since=(("3.10", WORKS), ("3.13", WARNED), ("4.0", REFUSED)),
+        advice="Use a quorum queue: durable=True, arguments={'x-queue-type': 'quorum'}.",
+    ),
+    VersionRow(
+        name="the largest message, unless configured",
+        since=(("3.10", "128 MiB"), ("4.0", "16 MiB")),
+        advice="Put large things into a store, and their address into the message.",
     ),
 )
 
@@ -118,12 +108,8 @@ def series_of(version: str) -> tuple[int, int]:
     Raises:
         BadInput: it does not start with two numbers and a dot between.
     """
-    match = re.match(r"(\d+)\.(\d+)", version.strip())
-    if not match:
-        raise BadInput(
-            f"{version!r} is no version of RabbitMQ.", remedy="It should look like 4.3.6."
-        )
-    return int(match[1]), int(match[2])
+    major, minor, *_ = _numbers(version)
+    return major, minor
 
 
 def supported(version: str) -> bool:
@@ -142,3 +128,13 @@ def configuration_for(version: str) -> str:
         return ""
     permits = (row.permit for row in VERSION_ROWS if row.permit)
     return "".join(f"deprecated_features.permit.{permit} = true\n" for permit in permits)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """`4.3.6` is (4, 3, 6), `4.3` is (4, 3), and so is `4.3-rc.1`."""
+    match = re.match(r"\d+(\.\d+)+", version.strip())
+    if not match:
+        raise BadInput(
+            f"{version!r} is no version of RabbitMQ.", remedy="It should look like 4.3.6."
+        )
+    return tuple(int(number) for number in match[0].split("."))
