@@ -45,7 +45,8 @@ def start_again_with_a_newer_python() -> None:
     """Replace this process by a Python that is new enough, or exit with a sentence."""
     for minor in range(20, OLDEST[1] - 1, -1):
         newer = shutil.which(f"python3.{minor}")
-        if newer:
+        # A version manager leaves stand-ins on the PATH that run nothing: try it first.
+        if newer and subprocess.run([newer, "-c", ""], capture_output=True).returncode == 0:
             os.execv(newer, [newer, *sys.argv])  # noqa: S606 - the same program, no shell wanted
     sys.exit(
         f"Queue Labs needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]},\n"
@@ -79,8 +80,8 @@ def make_venv() -> None:
         sys.exit(
             f"The virtual environment .venv can't be made with {sys.executable}:\n"
             f"{(made.stdout + made.stderr).strip()}\n"
-            "On Debian and Ubuntu: apt-get install python3-venv. If the disk is full or this folder\n"
-            "is somebody else's, mend that; then run the same command again."
+            "On Debian and Ubuntu: apt-get install python3-venv. If the disk is full or this\n"
+            "folder is somebody else's, mend that; then run the same command again."
         )
 
 
