@@ -7,6 +7,7 @@ version is read from a file: asking `rabbitmqctl` would cost a second.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -66,7 +67,13 @@ class Binaries:
 
 
 def installed() -> Binaries | None:
-    """The RabbitMQ installed on this machine; None when there is none."""
+    """The RabbitMQ installed on this machine; None when there is none.
+
+    The environment's `LABS_RABBITMQ` names the folder of its programs where it
+    is not one of the usual ones, or where another one is meant.
+    """
+    if named := os.environ.get("LABS_RABBITMQ"):
+        return Binaries(Path(named))
     for folder in KNOWN_FOLDERS:
         if (Path(folder) / "rabbitmq-server").exists():
             return Binaries(Path(folder))
