@@ -105,7 +105,8 @@ MARKS = {
     Event.DISCONNECTED: Mark.DISCONNECTED,
     Event.FAILED: Mark.FAILED,
 }
-ENDS_ALL_WORK = {Event.KILLED, Event.CRASHING, Event.DISCONNECTED, Event.FAILED, Event.ENDED}
+# A lost connection is not here: the worker finishes what it has in hand, and can't acknowledge it.
+ENDS_ALL_WORK = {Event.KILLED, Event.CRASHING, Event.FAILED, Event.STOPPED, Event.ENDED}
 
 
 def timeline_of(
@@ -115,19 +116,20 @@ def timeline_of(
 
     Time starts at the first message received (or, without any, at the first
     event), so that the start of the processes doesn't push the work aside.
-    `now` (Unix seconds) is where work that goes on is cut; default: the last event.
+    `now` (Unix seconds) is where work that goes on is cut; without it, at the last event.
     """
     events = sorted(events, key=lambda event: event.time)
     names = dict.fromkeys([*workers, *(event.worker for event in events)])
     if not events:
         return Timeline(tuple(Lane(name) for name in names), 0.0)
     received = [event.time for event in events if event.event is Event.RECEIVED]
-    start = received[0] if received else events[0].time
-    end = max(events[-1].time, now or 0.0)
+    start, end = received[0] if received else events[0].time, events[-1].time
     by_worker: dict[str, list[WorkerEvent]] = defaultdict(list)
     for event in events:
         by_worker[event.worker].append(event)
-    lanes = tuple(_lane(name, by_worker[name], start, end) for name in names)
+    lanes = tuple(_lane(name, by_worker[name], start, max(end, now or end)) for name in names)
+    if any(lane.counts[Outcome.AT_WORK] for lane in lanes):
+        end = max(end, now or end)
     return Timeline(lanes, round(end - start, 6))
 
 

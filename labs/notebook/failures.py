@@ -36,9 +36,12 @@ def in_words(error: BaseException) -> list[str] | None:
     if not _of_pika(error):
         return None
     meaning = explain(error)
-    if not meaning.cause:
-        return None
-    return [meaning.what, f"Likely cause: {meaning.cause}", f"What to do: {meaning.cure}"]
+    lines = [meaning.what]
+    if meaning.cause:
+        lines.append(f"Likely cause: {meaning.cause}")
+    if meaning.cure:
+        lines.append(f"What to do: {meaning.cure}")
+    return lines
 
 
 def line_of(trace: TracebackType | None, cell_names: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,7 @@ class Lab:
         names = workers.names if isinstance(workers, Workers) else [workers.name]
 
         def draw() -> Picture:
-            return draw_timeline(timeline_of(workers.events, names))
+            return draw_timeline(timeline_of(workers.events, names, now=time.time()))
 
         if not live or isinstance(workers, Worker):
             return draw()
@@ -183,8 +184,7 @@ class Lab:
         """The queue over time. `live`: draw it now and again until the watch ends."""
 
         def draw() -> Picture:
-            label = f"unacknowledged ({watch.source})"
-            return queue_plot(watch.queue, watch.samples, unacknowledged_label=label)
+            return queue_plot(watch.queue, watch.samples, unacknowledged_label=watch.source)
 
         if not live:
             return draw()

@@ -26,8 +26,8 @@ from labs.pictures.samples import Sample
 
 INTERVAL_S = 0.1
 MANAGEMENT_EVERY = 3  # of the samples, one in so many asks the management API: its figures are slow
-FROM_MANAGEMENT = "by the management API, which lags"
-FROM_WORKERS = "by the workers' own words"
+FROM_MANAGEMENT = "unacknowledged (from the management API, some tenths of a second late)"
+FROM_WORKERS = "received and not acknowledged (in the workers' own words)"
 
 
 class Watch:

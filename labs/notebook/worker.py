@@ -42,6 +42,7 @@ class Worker(Record):
         self._events: list[WorkerEvent] = []
         self._lines: deque[str] = deque(maxlen=LINES_SHOWN)
         self._lines_told = 0
+        self._unread: deque[str] = deque(maxlen=LINES_SHOWN)  # what it printed that was no event
         self._lock = threading.Lock()
         self._changed, self._ended = changed, ended
         self._killed = self._frozen = self._asked = False
@@ -129,11 +130,11 @@ class Worker(Record):
                 remedy = str(event.details.get("remedy", ""))
                 return WorkerFailed(f"{self.name}: {words}", remedy=remedy)
             if event.event is Event.ENDED:
-                said = "\n".join(line for line in self._lines if line.strip())
-                code = event.details["exit_code"]
+                said = "\n".join(self._unread) or "nothing"
                 return WorkerFailed(
-                    f"{self.name} ended with exit code {code}. It said:\n{said}",
-                    remedy="Run it in a terminal to see more.",
+                    f"{self.name} ended with exit code {event.details['exit_code']}. "
+                    f"Its last words:\n{said}",
+                    remedy="`./qprocessor.py --help` in a terminal tells the flags.",
                 )
         return None
 
@@ -171,6 +172,7 @@ class Worker(Record):
                 if event is not None:
                     self._take(event)
                 elif line:
+                    self._unread.append(line)
                     self._say(line)
         code = self._process.wait()
         ending = {Event.FAILED, Event.CRASHING, Event.STOPPED}

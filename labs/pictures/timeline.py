@@ -22,15 +22,18 @@ from labs.pictures.spans import Lane, Mark, Outcome, Span, Timeline, shortened
 WIDTH, LEFT, RIGHT, TOP = 900, 128, 16, 12
 LANE, BAR, BAR_TOP = 58, 24, 20  # a lane's height, its bars', and where in the lane they begin
 AXIS, LEGEND = 34, 26
+CROSS = 5.0  # half a cross, in pixels
 NARROW = 3.0  # pixels: bars below this are folded together with their like
 LETTER = 6.7  # pixels that a letter takes, about
 
-DONE, LOST, CUT_OFF, GREY = "#2f7fc1", "#b8433b", "#a8611b", "#7a7f87"
+# Mid-tones that stand out on white and on black; white letters are readable on the first.
+DONE, LOST, CUT_OFF, GREY = "#2b76b5", "#cc4f45", "#b26a1f", "#7a7f87"
 STYLE = (
     "<style>"
     ".ql-paper{fill:var(--jp-layout-color0,#ffffff)}"
     ".ql-ink{fill:var(--jp-ui-font-color1,#1f2328)}"
     ".ql-line{stroke:var(--jp-ui-font-color1,#1f2328)}"
+    ".ql-edge{stroke:var(--jp-layout-color0,#ffffff)}"
     ".ql-halo{stroke:var(--jp-layout-color0,#ffffff);stroke-width:3;paint-order:stroke}"
     "</style>"
 )
@@ -78,7 +81,7 @@ def draw_timeline(timeline: Timeline) -> Picture:
 def _lane(lane: Lane, top: float, scale: float, length_s: float) -> list[str]:
     y = top + BAR_TOP
     middle = y + BAR / 2
-    counts = ", ".join(f"{n} {outcome}" for outcome, n in sorted(lane.counts.items()))
+    counts = ", ".join(f"{lane.counts[way]} {way}" for way in Outcome if lane.counts[way])
     parts = [
         f'<text x="10" y="{middle - 2:.1f}" font-weight="bold" {INK_TEXT}>'
         f"{escape(shortened(lane.worker, 16))}</text>",
@@ -88,7 +91,9 @@ def _lane(lane: Lane, top: float, scale: float, length_s: float) -> list[str]:
     alive_until = LEFT + scale * _end_of(lane, length_s)
     parts.append(_line(LEFT, middle, alive_until, middle, 'stroke="#7a7f87" stroke-width="1"'))
     parts += _frost(lane, y, scale, length_s)
-    bars = fold(_bars(lane.spans, scale))
+    bars = [bar for bar in _bars(lane.spans, scale) if bar.span.outcome is not Outcome.LOST]
+    lost = [bar for bar in _bars(lane.spans, scale) if bar.span.outcome is Outcome.LOST]
+    bars = [*fold(bars), *fold(lost, gap=CROSS)]  # crosses come last: they lie on top
     for bar in bars:
         parts += _drawn(bar, y)
     parts += _labels_above(lane, bars, top, scale)
@@ -102,8 +107,9 @@ def _bars(spans: Iterable[Span], scale: float) -> list[_Bar]:
     ]
 
 
-def fold(bars: Sequence[_Bar]) -> list[_Bar]:
-    """Join narrow neighbours of the same kind that touch, so that a crowd stays readable."""
+def fold(bars: Sequence[_Bar], gap: float = 1.0) -> list[_Bar]:
+    """Join narrow neighbours of the same kind less than `gap` pixels apart, so that a crowd
+    stays readable."""
     folded: list[_Bar] = []
     for bar in bars:
         last = folded[-1] if folded else None
@@ -111,7 +117,7 @@ def fold(bars: Sequence[_Bar]) -> list[_Bar]:
             last is not None
             and bar.width < NARROW
             and (last.count > 1 or last.width < NARROW)
-            and bar.x - last.end < 1.0
+            and bar.x - last.end < gap
             and _kind(bar.span) == _kind(last.span)
         ):
             end = max(last.end, bar.end)
@@ -125,21 +131,21 @@ def _kind(span: Span) -> tuple[Outcome, bool, bool]:
     return span.outcome, span.redelivered, span.acknowledged
 
 
-def _drawn(bar: _Bar, y: float) -> list[str]:
+def _drawn(bar: _Bar, y: float, height: float = BAR) -> list[str]:
     """One bar: its shape says how the work ended, its roof and underline the rest."""
     span, width = bar.span, max(bar.width - 1.0, 1.0)
-    box = f'x="{bar.x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{BAR}" rx="2"'
+    box = f'x="{bar.x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:g}" rx="2"'
     tip = f"<title>{escape(_told(bar))}</title>"
-    text = INK_TEXT
+    text = HALO_TEXT
     if span.outcome is Outcome.DONE:
         parts = [f'<rect {box} fill="{DONE}">{tip}</rect>']
         text = WHITE_TEXT
     elif span.outcome is Outcome.LOST:
-        parts = [_cross(bar.x + min(width / 2, 6), y + BAR / 2, tip)]
-        if width > 14:
+        parts = [_cross(bar.x + width / 2, y + height / 2, tip)]
+        if width > 4 * height:
             parts.insert(0, f'<rect {box} fill="none" stroke="{LOST}"/>')
     elif span.outcome is Outcome.CUT_OFF:
-        parts = [_striped(bar.x, y, width, box, tip)]
+        parts = [_striped(bar.x, y, width, height, box, tip)]
     else:
         parts = [
             f'<rect {box} fill="none" stroke="{GREY}" stroke-width="1.5" stroke-dasharray="3 2">'
@@ -148,9 +154,7 @@ def _drawn(bar: _Bar, y: float) -> list[str]:
     if span.redelivered:
         parts.append(_line(bar.x, y - 2, bar.x + width, y - 2, _thick()))
     if span.acknowledged:
-        parts.append(_line(bar.x, y + BAR + 3.5, bar.x + width, y + BAR + 3.5, _thick(2)))
-    if span.outcome is Outcome.CUT_OFF:
-        text = HALO_TEXT
+        parts.append(_line(bar.x, y + height + 3.5, bar.x + width, y + height + 3.5, _thick(2)))
     if span.outcome is not Outcome.LOST:
         parts += _label_inside(bar, y, width, text)
     return parts
@@ -168,32 +172,33 @@ def _label_inside(bar: _Bar, y: float, width: float, text: str) -> list[str]:
 
 
 def _labels_above(lane: Lane, bars: Sequence[_Bar], top: float, scale: float) -> list[str]:
-    """Words for marks, left to right, each only where the one before leaves room."""
-    words: list[tuple[float, str, bool]] = []
+    """Words above the bars, the weightier ones first, each only where there is room left."""
+    words: list[tuple[int, float, str]] = []  # weight (0 is said first), x, text
     parts = []
     for moment in lane.moments:
-        if moment.mark is Mark.STARTED:
-            continue
-        x = LEFT + moment.at_s * scale
-        parts.append(_line(x, top + 14, x, top + BAR_TOP + BAR + 6, _thick(1.6)))
-        words.append((x, moment.mark.value, True))
+        if moment.mark is not Mark.STARTED or moment.at_s > 0:
+            x = LEFT + moment.at_s * scale
+            parts.append(_line(x, top + 14, x, top + BAR_TOP + BAR + 6, _thick(1.6)))
+            words.append((2 if moment.mark is Mark.STOPPED else 0, x, moment.mark.value))
     for bar in bars:
-        if bar.span.outcome is Outcome.LOST:
-            what = f"lost {bar.count}" if bar.count > 1 else f"lost {shortened(bar.span.body, 8)}"
-            words.append((bar.x, what, False))
-        if bar.span.redelivered:
-            words.append((bar.x, "again", False))
+        which = str(bar.count) if bar.count > 1 else bar.span.body
+        lost = f"lost {which}" if len(which) <= 12 else "lost"
+        what = [lost] if bar.span.outcome is Outcome.LOST else []
+        what += ["again"] if bar.span.redelivered else []
+        if what:
+            words.append((1, bar.x, ", ".join(what)))
     placed: list[tuple[float, float]] = []
-    # What happened to the worker itself is said first; the rest takes what room is left.
-    for x, what, _ in sorted(words, key=lambda word: (not word[2], word[0], word[1])):
-        width = len(what) * 5.6 + 4
-        start = min(x - 2, WIDTH - RIGHT - width + 8)
-        if all(start > right or start + width < left for left, right in placed):
-            placed.append((start, start + width))
-            parts.append(
-                f'<text x="{start:.1f}" y="{top + 12:.1f}" font-size="10" {HALO_TEXT}>'
-                f"{escape(what)}</text>"
-            )
+    for _, x, text in sorted(words):
+        width = len(text) * 5.4 + 5
+        for start in (x - 1, x - width + 4, x - width - 2):
+            inside = start >= LEFT - 20 and start + width <= WIDTH
+            if inside and all(start >= right or start + width <= left for left, right in placed):
+                placed.append((start, start + width))
+                parts.append(
+                    f'<text x="{start:.1f}" y="{top + 12:.1f}" font-size="10" {HALO_TEXT}>'
+                    f"{escape(text)}</text>"
+                )
+                break
     return parts
 
 
@@ -208,7 +213,11 @@ def _frost(lane: Lane, y: float, scale: float, length_s: float) -> list[str]:
             x, end = LEFT + since * scale, LEFT + at_s * scale
             parts.append(
                 _line(
-                    x, y - 5, end, y - 5, f'stroke="{GREY}" stroke-width="4" stroke-dasharray="1 3"'
+                    x,
+                    y + BAR + 9,
+                    end,
+                    y + BAR + 9,
+                    f'stroke="{GREY}" stroke-width="4" stroke-dasharray="1 3"',
                 )
             )
             since = None
@@ -258,12 +267,11 @@ def _legend(timeline: Timeline, y: float) -> list[str]:
         shown.append((replace(sample, acknowledged=True), "acknowledged (underlined)"))
     parts, x = [], float(LEFT)
     for span, words in shown:
-        drawn = _drawn(_Bar(0, 17, span), 0)
+        parts += _drawn(_Bar(x, 17, span), y - 9, height=12)
         parts.append(
-            f'<g transform="translate({x:.1f} {y - 9:.1f}) scale(1 0.5)">{"".join(drawn)}</g>'
-            f'<text x="{x + 22:.1f}" y="{y + 2:.1f}" font-size="11" {INK_TEXT}>{words}</text>'
+            f'<text x="{x + 23:.1f}" y="{y + 1:.1f}" font-size="11" {INK_TEXT}>{words}</text>'
         )
-        x += 22 + len(words) * 6.2 + 18
+        x += 23 + len(words) * 6 + 20
     return parts
 
 
@@ -280,13 +288,17 @@ def _told(bar: _Bar) -> str:
 
 
 def _cross(x: float, y: float, tip: str) -> str:
-    d = f"M{x - 5:.1f} {y - 5:.1f}l10 10m0 -10l-10 10"
-    return f'<path d="{d}" stroke="{LOST}" stroke-width="3" fill="none">{tip}</path>'
+    across = 2 * CROSS
+    d = f"M{x - CROSS:.1f} {y - CROSS:.1f}l{across:g} {across:g}m0 -{across:g}l-{across:g} {across:g}"
+    return (
+        f'<path class="ql-edge" d="{d}" stroke="#ffffff" stroke-width="5.5" fill="none"/>'
+        f'<path d="{d}" stroke="{LOST}" stroke-width="3" fill="none">{tip}</path>'
+    )
 
 
-def _striped(x: float, y: float, width: float, box: str, tip: str) -> str:
+def _striped(x: float, y: float, width: float, height: float, box: str, tip: str) -> str:
     stripes = "".join(
-        f"M{x + offset:.1f} {y:.1f}v{BAR}" for offset in range(3, max(int(width) - 1, 1), 4)
+        f"M{x + offset:.1f} {y:.1f}v{height:g}" for offset in range(3, max(int(width) - 1, 1), 4)
     )
     return (
         f'<rect {box} fill="{CUT_OFF}" fill-opacity="0.25" stroke="{CUT_OFF}">{tip}</rect>'
