@@ -3,7 +3,7 @@
 `lab.py` is the door. Behind it: `workers.py` and `worker.py` (processes), what
 they tell (`events.py`, `record.py`), `watching.py` (queues), `predictions.py`,
 `display.py` (what is alive on the page), `failures.py` (errors in words) and
-`registry.py` (so that nothing outlives its kernel unseen).
+`leftovers.py` (so that nothing outlives its kernel unseen).
 """
 
 from labs.notebook.lab import Lab

@@ -10,7 +10,6 @@ to the last one.
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import time
 from collections.abc import Callable
@@ -20,16 +19,15 @@ from typing import Any
 import labs
 from labs.broker.address import Address
 from labs.broker.connection import connected, count, log_in
-from labs.broker.files import read_json, write_private
 from labs.errors import BadInput, WaitedTooLong
 from labs.notebook import failures
 from labs.notebook.display import LivePicture, Progress, show
 from labs.notebook.events import timeline_of
+from labs.notebook.leftovers import QueueNotes, WorkerNotes
 from labs.notebook.predictions import Prediction, Predictions, asked, compared
-from labs.notebook.registry import Registry
 from labs.notebook.watching import Watch, management_tells
 from labs.notebook.worker import Worker
-from labs.notebook.workers import NAMES, Workers
+from labs.notebook.workers import Workers, names_of
 from labs.pictures.picture import Picture
 from labs.pictures.plots import queue_plot
 from labs.pictures.timeline import draw_timeline
@@ -52,18 +50,18 @@ class Lab:
         failures.install()
         home = Path(os.environ.get("LABS_HOME", ROOT / ".labs"))
         self.notebook = notebook
-        self._queues_file = home / "notebook-queues.json"
-        self._registry = Registry(home / "workers")
+        self._processes = WorkerNotes(home / "workers")
         self._predictions = Predictions(home / "predictions.json", notebook)
         self._pace = float(os.environ.get("LABS_PACE", "1"))
         self._teams: list[Workers] = []
         self._watches: list[Watch] = []
-        left = self._registry.end_left_behind(notebook)
+        left = self._processes.end_left_behind(notebook)
         self.address: Address = _find()
         facts = log_in(self.address)
+        self._queues = QueueNotes(home / "notebook-queues.json", self.shown, notebook)
         self._management = management_tells(self.address)
         queues = self._delete_remembered()
-        atexit.register(self._end_workers)
+        atexit.register(self._die_with_kernel)
         print(f"{facts.product} {facts.version} at {self.address.shown}")
         if left or queues:
             print(f"Cleaned up after the last run: workers {left}, queues {queues or 'none'}.")
@@ -83,7 +81,7 @@ class Lab:
 
         `clean_up` (or the next run of the notebook) deletes it again.
         """
-        self._remember(queue)
+        self._queues.note(queue)
         with connected(self.address) as connection:
             connection.channel().queue_delete(queue)
         return queue
@@ -143,16 +141,16 @@ class Lab:
         Raises:
             WorkerFailed: a worker did not start; with what it said.
         """
-        self._remember(queue)
+        self._queues.note(queue)
         if self._pace != 1:
             options["delay"] = float(options.get("delay", 1.0)) * self._pace
         team = Workers(
-            _names(who),
+            names_of(who),
             queue=queue,
             program=ROOT / program,
             options=options,
             address=self.address,
-            registry=self._registry,
+            notes=self._processes,
             notebook=self.notebook,
         )
         self._teams.append(team)
@@ -246,45 +244,25 @@ class Lab:
         self._watches.clear()
         return running
 
-    def _remember(self, queue: str) -> None:
-        everything = read_json(self._queues_file)
-        mine = everything.setdefault(self.shown, {}).setdefault(self.notebook, [])
-        if queue not in mine:
-            mine.append(queue)
-            write_private(self._queues_file, json.dumps(everything, indent=1))
+    def _die_with_kernel(self) -> None:
+        """No time for goodbyes: Jupyter gives a kernel five seconds."""
+        for team in self._teams:
+            for worker in team:
+                worker.kill()
 
     def _delete_remembered(self) -> list[str]:
-        everything = read_json(self._queues_file)
-        mine: list[str] = everything.get(self.shown, {}).pop(self.notebook, [])
-        if not mine:
-            return []
+        """Delete this notebook's queues that are there; return their names."""
         deleted = []
         with connected(self.address) as connection:
-            for queue in mine:
+            for queue in self._queues.noted():
                 if count(connection, queue) is not None:
                     connection.channel().queue_delete(queue)
                     deleted.append(queue)
-        write_private(self._queues_file, json.dumps(everything, indent=1))
+        self._queues.forget()
         return deleted
 
     def __repr__(self) -> str:
         return f"<lab {self.notebook!r} at {self.shown}>"
-
-
-def _names(who: tuple[int | str, ...]) -> list[str]:
-    """`()` is alice, `(3,)` alice, bob and carol, `("x", "y")` x and y."""
-    if not who:
-        return [NAMES[0]]
-    if len(who) == 1 and isinstance(who[0], int):
-        if not 1 <= who[0] <= len(NAMES):
-            raise BadInput(
-                f"{who[0]} workers?", remedy=f"Any number from 1 to {len(NAMES)} will do."
-            )
-        return list(NAMES[: who[0]])
-    names = [str(name) for name in who]
-    if len(set(names)) < len(names):
-        raise BadInput(f"Two workers have the same name: {names}.", remedy="Name each differently.")
-    return names
 
 
 def _find() -> Address:

@@ -20,8 +20,8 @@ from labs.broker.address import Address
 from labs.errors import BadInput, WaitedTooLong, WorkerFailed
 from labs.notebook.display import INTERVAL_S, Live, LivePicture, Piece, Progress, panes
 from labs.notebook.events import Event, WorkerEvent
+from labs.notebook.leftovers import WorkerNotes
 from labs.notebook.record import Record
-from labs.notebook.registry import Registry
 from labs.notebook.worker import Worker
 from labs.waiting import wait_until
 
@@ -40,7 +40,7 @@ class Workers(Record):
         program: Path,
         options: Mapping[str, Any],
         address: Address,
-        registry: Registry,
+        notes: WorkerNotes,
         notebook: str,
     ) -> None:
         self.queue = queue
@@ -58,9 +58,9 @@ class Workers(Record):
                 [*command, *flags(options)],
                 environment,
                 changed=self._changed.set,
-                ended=registry.forget,
+                ended=notes.forget,
             )
-            registry.note(worker.pid, notebook)
+            notes.note(worker.pid, notebook)
             self._all[name] = worker
         self._show_now()
         self._painter = threading.Thread(target=self._paint, name="labs-painter", daemon=True)
@@ -214,3 +214,19 @@ def flags(options: Mapping[str, Any]) -> list[str]:
         elif value is not False and value is not None:
             words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
     return words
+
+
+def names_of(who: tuple[int | str, ...]) -> list[str]:
+    """`()` is alice, `(3,)` alice, bob and carol, `("x", "y")` x and y."""
+    if not who:
+        return [NAMES[0]]
+    if len(who) == 1 and isinstance(who[0], int):
+        if not 1 <= who[0] <= len(NAMES):
+            raise BadInput(
+                f"{who[0]} workers?", remedy=f"Any number from 1 to {len(NAMES)} will do."
+            )
+        return list(NAMES[: who[0]])
+    names = [str(name) for name in who]
+    if len(set(names)) < len(names):
+        raise BadInput(f"Two workers have the same name: {names}.", remedy="Name each differently.")
+    return names

@@ -93,7 +93,7 @@ def _common(axes: Axes, highest: int) -> None:
 def _for_the_page(svg: str, text: str) -> str:
     """Only the element, with its text alternative, in the page's colours."""
     opening, rest = svg[svg.index("<svg") :].strip().split(">", 1)
-    alternative = escape(text)
+    alternative = escape(text.replace("\n", " "))
     opening = opening.replace(
         "<svg", f'<svg role="img" aria-label="{alternative}" style="max-width:100%;height:auto"', 1
     )

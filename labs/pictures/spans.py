@@ -85,8 +85,11 @@ class Timeline:
 
 
 def shortened(text: str, length: int) -> str:
-    """At most `length` characters of a text, in one line; an ellipsis says where it was cut."""
-    line = " ".join(text.split())
+    """At most `length` characters of a text, in one line; an ellipsis says where it was cut.
+
+    What can't be printed (control characters, which XML forbids) becomes a replacement mark.
+    """
+    line = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
     return line if len(line) <= length else line[: length - 1] + "…"
 
 

@@ -1,9 +1,10 @@
-"""Which workers the notebooks have started, so that none outlives its kernel unseen.
+"""What the notebooks leave outside their kernels, noted so that the next run can clean it up.
 
 Each running worker has a small file in `.labs/workers/` that names the worker's
 process and the kernel's, each by id and start time: ids are used again, the two
 together are not. A kernel that is killed leaves its files; the next notebook
-reads them and ends what they name. Nothing else is ever ended.
+reads them and ends what they name. Nothing else is ever ended. The queues that
+a notebook used stand in `.labs/notebook-queues.json`, by broker and notebook.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from labs.broker.files import read_json, write_private
 from labs.broker.processes import ProcessId, kill
 
 
-class Registry:
+class WorkerNotes:
     """The folder of notes, one for each running worker of any notebook."""
 
     def __init__(self, folder: Path) -> None:
@@ -54,6 +55,33 @@ class Registry:
 
     def _path(self, pid: int) -> Path:
         return self.folder / f"{pid}.json"
+
+
+class QueueNotes:
+    """The queues that one notebook has used on one broker."""
+
+    def __init__(self, path: Path, broker: str, notebook: str) -> None:
+        self._path, self._broker, self._notebook = path, broker, notebook
+
+    def noted(self) -> list[str]:
+        """Their names."""
+        names = read_json(self._path).get(self._broker, {}).get(self._notebook, [])
+        return [str(name) for name in names]
+
+    def note(self, queue: str) -> None:
+        """Remember a queue."""
+        if queue not in self.noted():
+            self._write([*self.noted(), queue])
+
+    def forget(self) -> None:
+        """They are gone."""
+        if self.noted():
+            self._write([])
+
+    def _write(self, names: list[str]) -> None:
+        everything = read_json(self._path)
+        everything.setdefault(self._broker, {})[self._notebook] = names
+        write_private(self._path, json.dumps(everything, indent=1))
 
 
 def _process_id(note: object) -> ProcessId | None:
