@@ -36,8 +36,7 @@ class Binaries:
 
     def command(self, program: str, *arguments: str) -> list[str]:
         """The command line that runs one of the programs, such as `rabbitmqctl`."""
-        prefix = [] if self.root == Path("/") else ["chroot", str(self.root)]
-        return [*prefix, str(self.folder / program), *arguments]
+        return [*self._prefix, str(self.folder / program), *arguments]
 
     def inside(self, path: Path) -> str:
         """A path as the programs see it."""
@@ -52,18 +51,20 @@ class Binaries:
         match = re.match(r"rabbit-(\d+(?:\.\d+)*)", found[-1].name) if found else None
         return match[1] if match else ""
 
-    def epmd(self) -> Path | None:
-        """Erlang's port mapper, as seen from inside; None where it can't be found."""
-        for pattern in ("usr/lib/erlang/erts-*/bin/epmd", "usr/lib64/erlang/erts-*/bin/epmd"):
-            for found in sorted(self.root.glob(pattern), reverse=True):
-                return Path(self.inside(found))
-        if self.root != Path("/"):
-            return None
-        beside_erl = Path(shutil.which("erl") or "/nowhere").resolve().parent.parent
-        for found in sorted(beside_erl.glob("**/erts-*/bin/epmd"), reverse=True):
-            return found
-        on_path = shutil.which("epmd")
-        return Path(on_path) if on_path else None
+    def epmd_command(self, port: int) -> list[str]:
+        """The command line of Erlang's port mapper on this port; empty where it isn't found."""
+        places = ["usr/lib/erlang/erts-*/bin/epmd", "usr/lib64/erlang/erts-*/bin/epmd"]
+        if self.root == Path("/") and (erl := shutil.which("erl")):
+            beside_erl = Path(erl).resolve().parent.parent.relative_to("/")
+            places += [f"{beside_erl}/erts-*/bin/epmd", f"{beside_erl}/lib/erlang/erts-*/bin/epmd"]
+        for place in places:
+            for found in sorted(self.root.glob(place), reverse=True):
+                return [*self._prefix, self.inside(found), "-port", str(port)]
+        return []
+
+    @property
+    def _prefix(self) -> list[str]:
+        return [] if self.root == Path("/") else ["chroot", str(self.root)]
 
 
 def installed() -> Binaries | None:
@@ -73,7 +74,7 @@ def installed() -> Binaries | None:
     is not one of the usual ones, or where another one is meant.
     """
     if named := os.environ.get("LABS_RABBITMQ"):
-        return Binaries(Path(named))
+        return Binaries(Path(named).absolute())
     for folder in KNOWN_FOLDERS:
         if (Path(folder) / "rabbitmq-server").exists():
             return Binaries(Path(folder))

@@ -1,9 +1,9 @@
 """A RabbitMQ of one's own, from the installed programs, with no rights and no traces elsewhere.
 
-Everything is under one folder: the data, the logs, the Erlang cookie, the
-configuration, and `node.json`, which says what runs. All listens on loopback only,
-the port mapper (epmd) and the distribution port too. Its user has a random
-password; `guest` is never made.
+Everything is under one folder: data, logs, the Erlang cookie, configuration, and
+`node.json`, which says what runs. All of it listens on loopback only, the port
+mapper (epmd) and the distribution port too. Its user has a random password;
+`guest` is never made.
 
 `start` returns once an AMQP handshake and a login succeeded; `stop` leaves no
 process behind. Each process carries the folder's path in its environment, so that
@@ -13,50 +13,38 @@ even one that a crash made us forget is found and ended, and never a stranger's.
 from __future__ import annotations
 
 import json
-import os
-import secrets
+import re
 import shutil
-import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from labs.broker import ports, processes
 from labs.broker.address import Address
 from labs.broker.binaries import Binaries, installed
+from labs.broker.deaths import AFRESH, PortTaken, death_of
 from labs.broker.files import read_json, write_private
+from labs.broker.nodefiles import MARKER, NODENAME, USERNAME, NodeFiles, NodePorts
 from labs.broker.processes import ProcessId
-from labs.errors import BrokerFailed, BrokerMissing, BrokerUnreachable
+from labs.errors import BrokerFailed, BrokerMissing, BrokerUnreachable, WaitedTooLong
 from labs.waiting import wait_until
 
-MARKER = "LABS_NODE"
-USERNAME = "lab"
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
 START_ATTEMPTS = 4
 AMQP_PORT, MANAGEMENT_PORT = 5672, 15672
+ROOM_NEEDED_B = 100_000_000
+"""Below 50 MB RabbitMQ lets nobody publish; what it writes to start comes on top."""
 
 Progress = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class NodePorts:
-    """The four loopback ports of a node."""
-
-    amqp: int
-    management: int
-    distribution: int
-    epmd: int
-
-
-class PortTaken(BrokerFailed):
-    """Raised when somebody took one of the node's ports between the look and the bind."""
+def silent(_: str) -> None:
+    """Progress told to nobody."""
 
 
 class PrivateNode:
@@ -76,13 +64,12 @@ class PrivateNode:
         extra_config: str = "",
     ) -> None:
         self.home = home.absolute()
+        self.files = NodeFiles(self.home)
         self._binaries = binaries
         self._amqp_port = amqp_port
         self._management_port = management_port
         self._extra_config = extra_config
-        self._child: subprocess.Popen[bytes] | None = None
-
-    # What one does with it.
+        self._children: list[subprocess.Popen[bytes]] = []
 
     def start(self, progress: Progress | None = None) -> Address:
         """Make the node run and return its address; one that runs already is left alone.
@@ -93,13 +80,12 @@ class PrivateNode:
             BrokerMissing: no RabbitMQ is installed.
             BrokerFailed: it did not start; with the last lines of its log.
         """
-        return self._start(progress or (lambda _: None), [AMQP_PORT], [MANAGEMENT_PORT])
+        return self._start(progress or silent, AMQP_PORT, MANAGEMENT_PORT)
 
     def stop(self) -> None:
         """Stop the node in an orderly way, and whatever belongs to it."""
         if server := self._server():
-            _signal(server, signal.SIGTERM)
-            _gone(server, STOP_TIMEOUT_S)
+            processes.end([server], timeout_s=STOP_TIMEOUT_S)
         self._end_rest()
 
     def kill(self) -> None:
@@ -109,26 +95,33 @@ class PrivateNode:
         self._end_rest()
 
     def restart(self, progress: Progress | None = None) -> Address:
-        """Stop in an orderly way and start on the same ports."""
+        """Stop in an orderly way and start, on the same ports if nobody took them meanwhile."""
         before = self._ports()
         self.stop()
         if before is None:
             return self.start(progress)
-        return self._start(progress or (lambda _: None), [before.amqp], [before.management])
+        return self._start(progress or silent, before.amqp, before.management)
 
     def wipe(self) -> None:
         """Stop the node and delete its folder: queues, messages, users, logs."""
         self.stop()
         shutil.rmtree(self.home, ignore_errors=True)
+        self._lock_file.unlink(missing_ok=True)
 
     def is_running(self) -> bool:
         """Whether the node's process lives."""
         return self._server() is not None
 
     @property
+    def pid(self) -> int | None:
+        """The id of the node's process; None when it does not run."""
+        server = self._server()
+        return server.pid if server else None
+
+    @property
     def address(self) -> Address | None:
         """Where the node is, or would be again; None before its first start."""
-        its_ports, password = self._ports(), self._password()
+        its_ports, password = self._ports(), self.files.password()
         if its_ports is None or password is None:
             return None
         return Address(
@@ -139,23 +132,9 @@ class PrivateNode:
             management_url=f"http://{ports.LOOPBACK}:{its_ports.management}",
         )
 
-    @property
-    def log(self) -> Path:
-        """The node's log."""
-        return self.home / "log" / "node.log"
-
     def log_tail(self, lines: int = 15) -> str:
-        """The last lines of what the node said: of its log, and of its output before that."""
-        said: list[str] = []
-        for path in (self.log, self.home / "log" / "console.log"):
-            try:
-                text = path.read_text(encoding="utf-8", errors="replace")
-            except OSError:
-                continue
-            said = [line for line in text.splitlines() if line.strip()][-lines:]
-            if said:
-                break
-        return "\n".join(said)
+        """The last lines of what the node said."""
+        return self.files.log_tail(lines)
 
     def control(self, *arguments: str, timeout_s: float = 60.0) -> str:
         """Run `rabbitmqctl` on the node and return what it printed (about a second a call).
@@ -166,9 +145,10 @@ class PrivateNode:
         its_ports = self._ports()
         if its_ports is None:
             raise BrokerFailed("The node was never started.", remedy="Run `labs up`.")
+        binaries = self._installed()
         done = subprocess.run(
-            self._installed().command("rabbitmqctl", "-n", "lab@localhost", *arguments),
-            env=self._environment(its_ports),
+            binaries.command("rabbitmqctl", "-n", NODENAME, *arguments),
+            env=self.files.environment(its_ports, binaries),
             capture_output=True,
             text=True,
             timeout=timeout_s,
@@ -178,44 +158,44 @@ class PrivateNode:
             raise BrokerFailed(f"rabbitmqctl {arguments[0]} failed: {done.stderr.strip()}")
         return done.stdout
 
-    # How it is done.
-
-    def _start(self, progress: Progress, amqp: list[int], management: list[int]) -> Address:
-        with self._locked():
+    def _start(self, progress: Progress, amqp: int, management: int) -> Address:
+        self._check_folder()
+        with self._locked(progress):
             running = self.address if self.is_running() else None
             if running is not None:
                 self._wait_until_ready(running)
                 return running
             self._installed()
             self._end_rest()
+            self._check_room()
             for attempt in range(1, START_ATTEMPTS + 1):
-                its_ports = self._choose_ports(amqp, management)
                 try:
-                    return self._start_on(its_ports, progress)
+                    return self._start_on(self._choose_ports(amqp, management), progress)
                 except PortTaken:
                     if attempt == START_ATTEMPTS:
                         raise
-                    progress("a port was taken meanwhile: trying others")
-        raise AssertionError("unreachable")
+                    progress("somebody took a port meanwhile: trying others")
+        raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _start_on(self, its_ports: NodePorts, progress: Progress) -> Address:
-        self._write_files(its_ports)
-        environment = self._environment(its_ports)
         try:
-            self._launch(its_ports, environment)
-            address = self.address
-            assert address is not None
+            self.files.write(its_ports, self._installed(), self._extra_config)
+            self._remember(its_ports, None)
             progress(f"RabbitMQ {self._installed().version} starts on port {its_ports.amqp}")
+            self._launch(its_ports)
+            address = self.address
+            assert address is not None, "its ports and password have just been written"
             self._wait_until_ready(address)
-        except BaseException:
+        except BaseException:  # a Ctrl-C too: what is half started must not stay
             self.kill()
             raise
         return address
 
-    def _launch(self, its_ports: NodePorts, environment: dict[str, str]) -> None:
-        console = self.home / "log" / "console.log"
-        self.log.unlink(missing_ok=True)
-        with console.open("wb") as output:
+    def _launch(self, its_ports: NodePorts) -> None:
+        binaries = self._installed()
+        environment = self.files.environment(its_ports, binaries)
+        self.files.forget_what_was_said()
+        with self.files.console.open("wb") as output:
 
             def spawn(command: list[str]) -> subprocess.Popen[bytes]:
                 return subprocess.Popen(
@@ -228,170 +208,117 @@ class PrivateNode:
                     start_new_session=True,  # a Ctrl-C at the terminal is not for the node
                 )
 
-            binaries = self._installed()
-            if epmd := binaries.epmd():
-                prefix = binaries.command("epmd")[:-1]
-                # Ours is started first: else the node starts one that outlives it.
-                spawn([*prefix, str(epmd), "-port", str(its_ports.epmd)])
-            self._child = spawn(binaries.command("rabbitmq-server"))
-        server = ProcessId.of(self._child.pid)
-        self._remember(its_ports, server)
+            # The port mapper is started first, as ours: else the node starts one that outlives it.
+            epmd = binaries.epmd_command(its_ports.epmd)
+            self._children = [spawn(epmd)] if epmd else []
+            server = spawn(binaries.command("rabbitmq-server"))
+            self._children.append(server)
+        self._remember(its_ports, ProcessId.of(server.pid))
 
     def _wait_until_ready(self, address: Address) -> None:
-        from labs.broker.connection import log_in  # pika is imported when it is needed
+        from labs.broker.connection import log_in  # pika takes time to import: when needed
 
-        deadline = time.monotonic() + START_TIMEOUT_S
+        last_word: list[BrokerUnreachable] = []
+        mended = False
 
         def ready() -> bool:
-            if not self.is_running():
-                self._explain_death()
+            nonlocal mended
+            if not self.is_running() or any(child.poll() for child in self._children):
+                raise death_of(self.files)
             if ports.is_free(address.port):
                 return False
             try:
-                log_in(address, timeout_s=5.0)
-            except BrokerUnreachable:
-                if time.monotonic() >= deadline:
-                    raise
+                log_in(address)
+            except BrokerUnreachable as refused:
+                last_word[:] = [refused]
+                if "ACCESS_REFUSED" in repr(refused.__cause__) and not mended:
+                    # The data are older than the password: login.json was lost or torn.
+                    mended = True
+                    self.control("change_password", USERNAME, address.password)
                 return False
             return True
 
-        wait_until(ready, START_TIMEOUT_S, what="RabbitMQ to be ready", interval_s=0.1)
+        try:
+            wait_until(ready, START_TIMEOUT_S, interval_s=0.1)
+        except WaitedTooLong:
+            raise BrokerFailed(
+                f"RabbitMQ runs and was not ready after {START_TIMEOUT_S:g} s. "
+                f"{last_word[0] if last_word else ''} "
+                f"The last lines of its log:\n{self.log_tail(12)}",
+                remedy=f"`labs restart` may cure it; else: {AFRESH}",
+            ) from None
 
-    def _explain_death(self) -> None:
-        said = self.log_tail()
-        kind = PortTaken if "eaddrinuse" in said else BrokerFailed
-        raise kind(
-            f"RabbitMQ did not start. The last it said:\n{said}",
-            remedy=f"The whole log is {self.log}.",
-        )
+    def _check_folder(self) -> None:
+        if found := re.search(r"""['"`$\\\n]""", str(self.home)):
+            raise BrokerFailed(
+                f"RabbitMQ can't work in a folder with {found[0]!r} in its path: {self.home}",
+                remedy="Move the checkout, or set LABS_HOME to a folder with a plainer path.",
+            )
 
-    def _choose_ports(self, amqp: list[int], management: list[int]) -> NodePorts:
-        chosen_amqp = self._amqp_port or ports.free_port(amqp)
-        chosen_management = self._management_port or ports.free_port(
-            management, avoid=[chosen_amqp]
-        )
-        taken = [chosen_amqp, chosen_management]
-        distribution = ports.free_port(avoid=taken)
-        return NodePorts(
-            amqp=chosen_amqp,
-            management=chosen_management,
-            distribution=distribution,
-            epmd=ports.free_port(avoid=[*taken, distribution]),
-        )
+    def _check_room(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        room = shutil.disk_usage(self.home).free
+        if room < ROOM_NEEDED_B:
+            raise BrokerFailed(
+                f"Only {room // 1_000_000} MB are free on the disk of {self.home}; RabbitMQ needs "
+                f"{ROOM_NEEDED_B // 1_000_000} MB, or it lets nobody publish.",
+                remedy="Make room, or set LABS_HOME to a folder on another disk.",
+            )
 
-    def _write_files(self, its_ports: NodePorts) -> None:
-        for folder in ("data", "log", "etc", "tmp"):
-            (self.home / folder).mkdir(parents=True, exist_ok=True)
-        self.home.chmod(0o700)
-        cookie = self.home / ".erlang.cookie"
-        if not cookie.exists():
-            write_private(cookie, secrets.token_hex(16).upper())
-        cookie.chmod(0o400)
-        password = self._password() or secrets.token_urlsafe(18)
-        write_private(self.home / "login.json", json.dumps({"password": password}))
-        write_private(self.home / "etc" / "enabled_plugins", "[rabbitmq_management].\n")
-        write_private(self.home / "etc" / "rabbitmq.conf", self._configuration(its_ports, password))
-        self._remember(its_ports, None)
-
-    def _configuration(self, its_ports: NodePorts, password: str) -> str:
-        from labs.broker.versions import configuration_for
-
-        return "\n".join(
-            [
-                f"listeners.tcp.1 = {ports.LOOPBACK}:{its_ports.amqp}",
-                f"management.tcp.ip = {ports.LOOPBACK}",
-                f"management.tcp.port = {its_ports.management}",
-                f"default_user = {USERNAME}",
-                f"default_pass = {password}",
-                # The management page shows what happens nearly when it happens.
-                "collect_statistics_interval = 500",
-                configuration_for(self._installed().version),
-                self._extra_config,
-                "",
-            ]
-        )
-
-    def _environment(self, its_ports: NodePorts) -> dict[str, str]:
-        kept = ("PATH", "TMPDIR", "TZ", "LD_LIBRARY_PATH")
-        inside = self._installed().inside
-        etc = self.home / "etc"
-        return {name: os.environ[name] for name in kept if name in os.environ} | {
-            MARKER: str(self.home),
-            "LANG": "C.UTF-8",
-            "HOME": inside(self.home),
-            # The launching script makes way for the server, so that its process id is the server's.
-            "RUNNING_UNDER_SYSTEMD": "true",
-            "ERL_EPMD_ADDRESS": ports.LOOPBACK,
-            "ERL_EPMD_PORT": str(its_ports.epmd),
-            "RABBITMQ_NODENAME": "lab@localhost",
-            "RABBITMQ_NODE_IP_ADDRESS": ports.LOOPBACK,
-            "RABBITMQ_NODE_PORT": str(its_ports.amqp),
-            "RABBITMQ_DIST_PORT": str(its_ports.distribution),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ("-kernel inet_dist_use_interface {127,0,0,1}"),
-            "RABBITMQ_MNESIA_BASE": inside(self.home / "data"),
-            "RABBITMQ_LOG_BASE": inside(self.home / "log"),
-            "RABBITMQ_LOGS": inside(self.log),
-            "RABBITMQ_PID_FILE": inside(self.home / "data" / "pid"),
-            "RABBITMQ_CONFIG_FILE": inside(etc / "rabbitmq"),
-            "RABBITMQ_ADVANCED_CONFIG_FILE": inside(etc / "advanced.config"),
-            "RABBITMQ_CONF_ENV_FILE": inside(etc / "env.conf"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": inside(etc / "enabled_plugins"),
-            "RABBITMQ_GENERATED_CONFIG_DIR": inside(self.home / "tmp" / "config"),
-            "RABBITMQ_PLUGINS_EXPAND_DIR": inside(self.home / "tmp" / "plugins"),
-        }
+    def _choose_ports(self, amqp: int, management: int) -> NodePorts:
+        for wanted in (self._amqp_port, self._management_port):
+            if wanted is not None and not ports.is_free(wanted):
+                raise BrokerFailed(
+                    f"Port {wanted} is taken by another program.",
+                    remedy="Leave the choice to the kit, or end that program.",
+                )
+        chosen: list[int] = [self._amqp_port or ports.free_port([amqp])]
+        chosen.append(self._management_port or ports.free_port([management], avoid=chosen))
+        chosen.append(ports.free_port(avoid=chosen))
+        chosen.append(ports.free_port(avoid=chosen))
+        return NodePorts(*chosen)
 
     def _installed(self) -> Binaries:
-        found = self._binaries or installed()
-        if found is None:
-            raise BrokerMissing("No RabbitMQ is installed on this machine.")
-        self._binaries = found
-        return found
-
-    # What it remembers, and what it finds when it remembers nothing.
+        self._binaries = self._binaries or installed()
+        if self._binaries is None:
+            raise BrokerMissing("No RabbitMQ is installed here.", remedy="Run `labs up`.")
+        return self._binaries
 
     def _remember(self, its_ports: NodePorts, server: ProcessId | None) -> None:
         known = {"ports": asdict(its_ports), "server": asdict(server) if server else None}
-        write_private(self.home / "node.json", json.dumps(known))
-
-    def _known(self) -> dict[str, Any]:
-        return read_json(self.home / "node.json")
+        write_private(self.files.state, json.dumps(known))
 
     def _ports(self) -> NodePorts | None:
         try:
-            return NodePorts(**self._known()["ports"])
+            return NodePorts(**read_json(self.files.state)["ports"])
         except (KeyError, TypeError):
             return None
 
-    def _password(self) -> str | None:
-        password = read_json(self.home / "login.json").get("password")
-        return password if isinstance(password, str) else None
-
     def _server(self) -> psutil.Process | None:
-        if self._child is not None and self._child.poll() is not None:
-            self._child = None
+        for child in self._children:
+            child.poll()  # lets a child of ours that ended be gone
         try:
-            return ProcessId(**self._known()["server"]).process()
+            return ProcessId(**read_json(self.files.state)["server"]).process()
         except (KeyError, TypeError):
             return None
 
     def _end_rest(self) -> None:
         processes.end(processes.carrying(MARKER, str(self.home)), timeout_s=STOP_TIMEOUT_S)
 
+    @property
+    def _lock_file(self) -> Path:
+        return self.home.with_name(f"{self.home.name}.lock")
+
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        import fcntl
+    def _locked(self, progress: Progress) -> Iterator[None]:
+        """Only one at a time may start this node; who comes second finds it running."""
+        import fcntl  # not on Windows, where there is no private node either
 
         self.home.parent.mkdir(parents=True, exist_ok=True)
-        with self.home.with_name(self.home.name + ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self._lock_file.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                progress("another command is starting the broker: waiting for it")
+                fcntl.flock(lock, fcntl.LOCK_EX)
             yield
-
-
-def _signal(process: psutil.Process, number: int) -> None:
-    with suppress(psutil.NoSuchProcess):
-        process.send_signal(number)
-
-
-def _gone(process: psutil.Process, timeout_s: float) -> bool:
-    _, alive = psutil.wait_procs([process], timeout=timeout_s)
-    return not alive
