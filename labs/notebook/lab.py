@@ -166,16 +166,23 @@ class Lab:
         self._watches.append(watch)
         return watch
 
-    def timeline(self, workers: Workers | Worker, *, live: bool = False) -> Picture | None:
-        """Who worked on which message when. `live`: draw it now and again until they stop."""
-        names = workers.names if isinstance(workers, Workers) else [workers.name]
+    def timeline(self, *who: Workers | Worker, live: bool = False) -> Picture | None:
+        """Who worked on which message when; of several teams, one lane below the other.
+
+        `live`: draw it now and again until the last team stops.
+        """
+        names = [
+            name for one in who for name in (one.names if isinstance(one, Workers) else [one.name])
+        ]
 
         def draw() -> Picture:
-            return draw_timeline(timeline_of(workers.events, names, now=time.time()))
+            events = [event for one in who for event in one.events]
+            return draw_timeline(timeline_of(events, names, now=time.time()))
 
-        if not live or isinstance(workers, Worker):
+        last = who[-1]
+        if not live or isinstance(last, Worker):
             return draw()
-        workers.keep(LivePicture(draw, every_s=0.5))
+        last.keep(LivePicture(draw, every_s=0.5))
         return None
 
     def plot(self, watch: Watch, *, live: bool = False) -> Picture | None:
