@@ -3,26 +3,22 @@
 # requires-python = ">=3.11"
 # dependencies = ["click>=8.2", "pika>=1.4,<2"]
 # ///
-"""A worker: it takes messages from a queue of RabbitMQ and pretends to work on them.
+"""A worker: it takes messages from a queue on RabbitMQ and pretends to work on them.
 
-Its rule: the connection has a thread of its own, and the work is done in the main
-thread, so that a message may take an hour and the broker still gets its heartbeats.
-Messages come in through `Subscription`, wait in an inbox, and are worked on in
-`Worker.handle`; acknowledgements go back through the same `Subscription`. Lines go
-to standard output, and a failure ends the program with a sentence and an exit code
-of its own. To make it do real work, change `work`.
+Its rule: the connection has a thread of its own and the work is done in the main
+thread, so that one message may take an hour and the broker still gets its heartbeats.
+A message comes in through `Subscription`, waits in the inbox, is worked on in
+`Worker.handle`, and is acknowledged through the `Subscription` again. What happens is
+said line by line on standard output; a failure ends the program with a sentence and
+an exit code of its own. To make it do real work, change `work`.
 """
 
 from __future__ import annotations
 
 import base64
-import collections
-import functools
-import itertools
 import json
 import logging
 import os
-import queue
 import random
 import re
 import signal
@@ -30,32 +26,37 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections import deque
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from itertools import chain
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 try:
     import click
     import pika
-    from pika.channel import Channel
+    from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionWrongStateError
 except ModuleNotFoundError as missing:
     sys.exit(
-        f"qprocessor needs the package {missing.name}, which this Python does not have.\n"
-        "Run `source .venv/bin/activate` first, or `uv run qprocessor.py`, or `pip install pika click`."
+        f"qprocessor.py needs the package {missing.name}, which this Python does not have. Type\n"
+        "`source .venv/bin/activate` where the lab is set up, or start it by `uv run qprocessor.py`,"
+        "\nor type `pip install pika click`."
     )
 
 VERSION = "0.1.0"
-GRACE_S = (
-    4  # after Ctrl-C or SIGTERM, what the message in hand may still take: most wait 5 s or more
-)
-LONGEST_PAUSE_S = 10  # between two attempts to reconnect
+GRACE_S = 4.0  # what the message in hand may still take after Ctrl-C; few give a program over 5 s
+LONGEST_PAUSE_S = 10.0  # between two attempts to reconnect
+LONGEST_SHOWN = 1000  # characters of a body on the screen
 
 
-def work(body: bytes, seconds: float) -> None:
-    """Do the work that a message asks for. This is the place for your own.
+def work(body: bytes, seconds: float) -> None:  # noqa: ARG001 - your own work will want the body
+    """Do the work that a message asks for: the place for your own.
 
-    It may take as long as it likes. With `--delay 0` there is no work: this is not called.
+    It may take as long as it likes. With `--delay 0` there is no work, and nobody calls this.
     """
     time.sleep(seconds)
 
@@ -63,126 +64,83 @@ def work(body: bytes, seconds: float) -> None:
 # --- What can go wrong -----------------------------------------------------------------
 
 
-class Kind(NamedTuple):
-    """One kind of failure: its exit code, the sign by which it is known, and its words."""
+# Name, exit code and the sign by which it is known in what pika or the broker says; what
+# happened; what to do next. The first whose sign is found counts; two have other signs.
+FAILURES = r"""
+refused 3 ConnectionRefused|SocketConnectError|TCP connection attempt timed out
+    Nothing answers at {host}:{port}.
+    Is the broker running (`labs status`), and is this its port?
+unknown_host 4 gaierror
+    No machine is known by the name {host!r}.
+    Look at --host. Is the network up, or the VPN?
+not_amqp 5 IncompatibleProtocol|setting up AMQP|StackTimeout|HandshakeError
+    What answers at {host}:{port} does not speak as RabbitMQ does.
+    RabbitMQ listens at 5672 (5671 with TLS); 15672 is its management page.
+tls_failed 6 SSL
+    No secure connection to {host}:{port} came about.
+    Port 5671 speaks TLS, 5672 does not; and this machine must trust the certificate.
+wrong_password 7 Login was refused|ProbableAuthenticationError
+    The broker does not let the user {user!r} in with this password.
+    Look at --username and --password. Only the broker's own machine may log in as guest.
+no_vhost 8 vhost .* not found
+    This broker has no virtual host {vhost!r}.
+    Look at --vhost, or at the end of the URL, where the virtual host / is written %2F.
+queue_locked 9 RESOURCE_LOCKED|in exclusive use
+    The queue {queue!r} is locked: another connection has it for itself alone.
+    Stop that program (an old notebook's kernel?), or use another --queue.
+no_permission 10 ACCESS_REFUSED|NOT_ALLOWED|ProbableAccessDeniedError
+    The user {user!r} may not do this in the virtual host {vhost!r}.
+    Look at --vhost and --queue, or ask whoever runs the broker for the permission.
+acknowledgement_timeout 11 acknowledgement .*timed out
+    The broker waited too long for an acknowledgement, and took its messages back.
+    A lost message does that, and so does very long work: acknowledge before the time is out.
+transient_refused 12 transient_nonexcl_queues
+    There is no queue {queue!r}, and this broker makes no transient ones.
+    Add --durable. In a program of your own: queue_declare(queue={queue!r}, durable=True).
+precondition_failed 13 PRECONDITION_FAILED
+    The queue {queue!r} can't be used, or made, with these settings.
+    Change the setting that the broker names, or delete the queue and start afresh.
+not_found 14 NOT_FOUND
+    There is no queue {queue!r}, or its part of the broker is down.
+    Start again: a missing queue is made then. Is this the right --vhost?
+connection_lost 15 .*
+    The connection to the broker was lost.
+    Did the broker stop, or the network? With --reconnect the worker comes back by itself.
+queue_deleted 16 -
+    The queue {queue!r} was deleted while this worker consumed it.
+    Start again: the queue is made anew.
+consumer_cancelled 17 -
+    The broker ended this worker's subscription to the queue {queue!r}, which is there.
+    Start again.
+"""
+MAY_PASS = {"refused", "unknown_host", "not_amqp", "connection_lost"}  # --reconnect tries again
 
+
+class Kind(NamedTuple):
+    """One kind of failure, a row of `FAILURES`."""
+
+    name: str
     exit_code: int
-    sign: str | None  # a pattern, searched for in what pika or the broker says; the first to match
+    sign: str
     what: str
     remedy: str
-    passes: bool = False  # it may pass by itself: --reconnect tries again
 
 
-KINDS = {
-    "wrong_password": Kind(
-        4,
-        r"Login was refused|ProbableAuthenticationError",
-        "The broker does not know the user {user!r} with this password.",
-        "Look at --username and --password. The user guest may only log in from the broker's own machine.",
-    ),
-    "no_vhost": Kind(
-        5,
-        r"vhost .* not found",
-        "There is no virtual host {vhost!r} on this broker.",
-        "Look at --vhost, or at the end of the URL: the vhost / is written %2F there.",
-    ),
-    "acknowledgement_timeout": Kind(
-        13,
-        r"acknowledgement .*timed out",
-        "The broker waited too long for an acknowledgement, and gave up on this worker.",
-        "A lost message or very long work does that. The unacknowledged messages are back in the queue.",
-    ),
-    "transient_refused": Kind(
-        14,
-        r"transient_nonexcl_queues",
-        "There is no queue {queue!r}, and this broker refuses to make transient queues (RabbitMQ 4.3 does).",
-        "Add --durable, here and in the program that publishes.",
-    ),
-    "queue_locked": Kind(
-        7,
-        r"RESOURCE_LOCKED|in exclusive use",
-        "The queue {queue!r} is locked: another connection has it for itself alone.",
-        "Stop that program (an old notebook kernel, perhaps), or use another --queue.",
-    ),
-    "precondition_failed": Kind(
-        8,
-        r"PRECONDITION_FAILED",
-        "The broker can't give what was asked of the queue {queue!r}.",
-        "Its own words above name the setting: change that flag, or delete the queue and start afresh.",
-    ),
-    "not_found": Kind(
-        9,
-        r"NOT_FOUND",
-        "There is no queue {queue!r} in the virtual host {vhost!r}, or not any more.",
-        "Look at --queue and --vhost, and start again: a queue that is missing is made then.",
-    ),
-    "no_permission": Kind(
-        6,
-        r"NOT_ALLOWED|ACCESS_REFUSED|ProbableAccessDenied",
-        "The user {user!r} may not do this in the virtual host {vhost!r}.",
-        "Look at --vhost and --queue, or ask whoever runs the broker for the permission.",
-    ),
-    "unknown_host": Kind(
-        15,
-        r"gaierror",
-        "The name {host!r} leads to no machine.",
-        "Look at --host; is the network (or the VPN) up?",
-        passes=True,
-    ),
-    "tls_failed": Kind(
-        16,
-        r"SSL|ssl\.",
-        "No secure connection to {host}:{port} came about.",
-        "A port without TLS (5672)? Leave --tls out. With TLS (5671)? Its certificate must be trusted here.",
-    ),
-    "refused": Kind(
-        3,
-        r"ConnectorSocketConnectError|TCP connection attempt timed out|Errno 111|refused",
-        "Nothing answers at {host}:{port}.",
-        "Is the broker running (`labs status`), and is this its port?",
-        passes=True,
-    ),
-    "not_amqp": Kind(
-        17,
-        r"IncompatibleProtocol|setting up AMQP|AMQPConnectorStackTimeout|AMQPConnectorAMQPHandshake",
-        "Something answers at {host}:{port}, but not as a RabbitMQ does.",
-        "RabbitMQ listens at 5672 (5671 with TLS); 15672 is its management page.",
-        passes=True,
-    ),
-    "queue_deleted": Kind(
-        11,
-        None,
-        "The queue {queue!r} was deleted while this worker consumed it.",
-        "Start the worker again: it makes the queue anew.",
-    ),
-    "consumer_cancelled": Kind(
-        12,
-        None,
-        "The broker ended this worker's subscription to {queue!r}; the queue is there.",
-        "Start the worker again.",
-    ),
-    "connection_lost": Kind(  # the last one: whatever else ends a connection
-        10,
-        r".*",
-        "The connection to the broker was lost.",
-        "Has the broker stopped, or the network? With --reconnect the worker comes back by itself.",
-        passes=True,
-    ),
-}
+def kinds() -> dict[str, Kind]:
+    """The rows of `FAILURES`, by name."""
+    rows = re.findall(r"^(\w+) (\d+) (.+)\n +(.+)\n +(.+)$", FAILURES, re.MULTILINE)
+    return {name: Kind(name, int(code), *words) for name, code, *words in rows}
 
 
 class Failure(click.ClickException):
-    """The worker can't go on: one of `KINDS`, with what the broker itself says about it."""
+    """Raised when the worker can't go on: a kind of failure, and what the broker says of it."""
 
     def __init__(self, kind: str, said: str, names: dict[str, object]) -> None:
-        row = KINDS[kind]
-        super().__init__(row.what.format_map(names) + (f" The broker says: {said}" if said else ""))
-        self.kind, self.remedy, self.exit_code, self.passes = (
-            kind,
-            row.remedy,
-            row.exit_code,
-            row.passes,
-        )
+        row = kinds()[kind]
+        what, self.remedy = row.what.format_map(names), row.remedy.format_map(names)
+        super().__init__(f"{what} The broker says: {said}" if said else what)
+        self.kind = kind
+        self.exit_code = row.exit_code  # type: ignore[misc]  # click has it in the class
 
     def show(self, file: Any = None) -> None:
         """Print cause and cure on standard error."""
@@ -190,22 +148,44 @@ class Failure(click.ClickException):
 
 
 def kind_of(reason: BaseException) -> str:
-    """The name, in `KINDS`, of what ended a connection or a channel."""
-    said = getattr(reason, "reply_text", "") or repr(reason)  # str() of some of these is empty
-    return next(kind for kind, row in KINDS.items() if row.sign and re.search(row.sign, said))
+    """The kind of failure that ended a connection, a channel or an attempt at one."""
+    said = getattr(reason, "reply_text", "") or repr(reason)  # str() of some is empty
+    return next(kind.name for kind in kinds().values() if re.search(kind.sign, said))
 
 
-# --- Messages and what is said about them ----------------------------------------------
+# --- What is worked on, and what is said of it -----------------------------------------
 
 
-class Message(NamedTuple):
+@dataclass(frozen=True)
+class Settings:
+    """The flags, without those that say where the broker is."""
+
+    name: str
+    queue: str
+    durable: bool
+    queue_type: str | None
+    acknowledge: bool
+    prefetch: int
+    delay: float
+    lose_every: int | None
+    crash_every: int | None
+    reconnect: bool
+    max_messages: int | None
+    idle_timeout: float | None
+    quiet: bool
+    json: bool
+
+
+@dataclass(slots=True)
+class Message:
     """One delivery. Its tag is a number on its own channel, and means nothing on another."""
 
-    channel: Channel
+    channel: Any
     tag: int
     redelivered: bool
     message_id: str | None
     body: bytes
+    number: int = 0  # the how many-th of this process, once it is received
 
 
 @dataclass
@@ -219,254 +199,195 @@ class Counts:
     redelivered: int = 0
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The flags that say how to consume and how to work."""
-
-    name: str
-    queue: str
-    acknowledge: bool
-    prefetch: int
-    delay_s: float
-    lose_every: int | None
-    crash_every: int | None
-    durable: bool
-    queue_type: str | None
-    reconnect: bool
-    max_messages: int | None
-    idle_timeout_s: float | None
-    quiet: bool
-    json: bool
-
-
-def text_of(body: bytes) -> str:
-    """Any bytes as text on one line: UTF-8 as it is, control characters and all else escaped."""
+def on_one_line(body: bytes) -> str:
+    """Show any bytes as one line: UTF-8 as it is, control characters and broken bytes escaped."""
     text = body.decode("utf-8", "backslashreplace")
-    return re.sub(
-        "[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]",  # all but the tab: it ends no line
-        lambda found: found[0].encode("unicode_escape").decode(),
-        text,
-    )
+    if len(text) > LONGEST_SHOWN:
+        text = f"{text[:LONGEST_SHOWN]}… ({len(body):,} bytes)"
+    control = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]"  # but for the tab, which ends no line
+    return re.sub(control, lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-@dataclass(frozen=True)
 class Voice:
-    """Says what happens, on standard output: a line for people, or an object for programs."""
+    """Says on standard output what happens: lines for people, or JSON objects for programs."""
 
-    name: str
-    json: bool
-    quiet: bool
+    LINES = {
+        "received": " [x] Received",
+        "done": " [x] Done",
+        "lost": " [!] Lost",
+        "crashing": " [!] Crashing in the middle of",
+    }
+
+    def __init__(self, settings: Settings) -> None:
+        self.name, self.json, self.quiet = settings.name, settings.json, settings.quiet
 
     def say(self, event: str, line: str, **facts: Any) -> None:
-        """Say it, in one write: two threads may speak."""
+        """Say what happens to the worker; in one write, for two threads speak here."""
         if self.json:
             head = {"event": event, "time": time.time(), "worker": self.name, "pid": os.getpid()}
             line = json.dumps(head | facts)
-        if line:
+        elif not line:
+            return
+        try:
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
+        except BrokenPipeError:  # whoever read it has gone, as in `qprocessor.py | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(141) from None
 
-    def say_of(self, message: Message, number: int, event: str, line: str, **facts: Any) -> None:
-        """Say something of a message, unless the worker is to be quiet."""
+    def tell(self, event: str, message: Message, **facts: Any) -> None:
+        """Say what happens to a message."""
         if self.quiet:
             return
-        if not self.json:
-            body = text_of(message.body)
-            return self.say(event, line.replace("BODY", body, 1) if line else "")
-        body = message.body.decode("utf-8", "backslashreplace")
-        facts = {"number": number, "delivery_tag": message.tag} | facts
-        if event != "acknowledged":
-            facts["redelivered"] = message.redelivered
-        if event == "received":
-            facts["message_id"] = message.message_id
-            if body.encode("utf-8", "replace") != message.body:
+        if self.json:
+            body = message.body.decode("utf-8", "backslashreplace")
+            facts |= {"number": message.number, "delivery_tag": message.tag, "body": body}
+            if event != "acknowledged":
+                facts["redelivered"] = message.redelivered
+            if event == "received":
+                facts["message_id"] = message.message_id
+            if event == "received" and body.encode() != message.body:
                 facts["body_base64"] = base64.b64encode(message.body).decode()
-        self.say(event, "", body=body, **facts)
+            self.say(event, "", **facts)
+        elif event in self.LINES:
+            again = " (redelivered)" if event == "received" and message.redelivered else ""
+            self.say(event, f"{self.LINES[event]} {on_one_line(message.body)}{again}")
 
 
 # --- The connection, in a thread of its own --------------------------------------------
 
 
-class Subscription:
-    """The connection to the broker, with one consumer on it, in a thread of its own.
+class Subscription(threading.Thread):
+    """Connects, consumes, sends acknowledgements, and comes back when the connection is lost.
 
-    A pika connection belongs to one thread: what others want of it (`acknowledge`, `cancel`,
-    `close`) is handed over to that thread. Callbacks lead from one step to the next: open,
-    channel, queue, prefetch, consume.
+    A pika connection belongs to one thread, this one. The methods without an underscore are
+    for others: they leave a wish, and this thread fulfils it.
     """
 
-    def __init__(
-        self,
-        parameters: pika.ConnectionParameters,
-        settings: Settings,
-        voice: Voice,
-        on_message: Callable[[Message], None],
-        on_acknowledged: Callable[[Message, int], None],
-        on_end: Callable[[BaseException], None],
-    ) -> None:
-        self.parameters, self.settings, self.voice = parameters, settings, voice
-        self.on_message, self.on_acknowledged, self.on_end = on_message, on_acknowledged, on_end
-        self.thread = threading.Thread(target=self._run, name="connection", daemon=True)
-        self.connection: pika.SelectConnection | None = None
-        self.channel: Channel | None = None
-        self.failure: Failure | None = None  # why this connection ended
-        self.closing = False
-        self.attempt = 0  # to connect, since the last time that it consumed
+    def __init__(self, parameters: pika.ConnectionParameters, worker: Worker) -> None:
+        super().__init__(name="connection", daemon=True)
+        self.parameters, self.worker, self.settings = parameters, worker, worker.settings
+        self.connection: pika.BlockingConnection | None = None
+        self.channel: Any = None
+        self.worked_on: deque[Message] = deque()  # and not yet acknowledged
+        self.settled_up_to = 0  # on this channel, every message up to this tag is settled
+        self.cancelled = False
+        self.closing = threading.Event()
 
-    def acknowledge(self, message: Message, number: int) -> None:
-        """Acknowledge a message on the connection that it came by, even if that is lost by now."""
-        send = functools.partial(self._send_acknowledgement, message, number)
-        if threading.current_thread() is self.thread:
-            send()
-        else:
-            message.channel.connection.ioloop.add_callback_threadsafe(send)
+    def acknowledge(self, message: Message) -> None:
+        """Acknowledge this message."""
+        self.worked_on.append(message)
+        if threading.current_thread() is not self:
+            self._wish(self._settle)
 
     def cancel(self) -> None:
-        """Take no further messages."""
-        if self.connection:
-            self.connection.ioloop.add_callback_threadsafe(self._cancel)
+        """Take no more messages."""
+        self.cancelled = True
+        self._wish(lambda: self.channel and self.channel.is_open and self.channel.cancel())
 
     def close(self) -> None:
-        """Say goodbye to the broker: what is unacknowledged goes back to the queue."""
-        self.closing = True
-        if self.connection:
-            self.connection.ioloop.add_callback_threadsafe(self._close)
-            self.thread.join(timeout=1)
+        """Say goodbye to the broker; what is not acknowledged goes back to its queue."""
+        self.cancel()
+        self.closing.set()
+        self._wish(lambda: None)
+        self.join(timeout=1)
 
-    def _run(self) -> None:
-        try:
-            while not self.closing:
-                self._consume_until_closed()
-                failure = self.failure
-                if failure is None:
+    def _wish(self, action: Any) -> None:
+        with suppress(ConnectionWrongStateError):  # it is lost, and the wish with it
+            if self.connection:
+                self.connection.add_callback_threadsafe(action)
+
+    def run(self) -> None:
+        """Consume until closed, or until a failure, which goes to the main thread."""
+        self.attempt = 0  # to connect, since it last consumed
+        while not self.closing.is_set():
+            try:
+                self._connect()
+                self._consume()
+            except (AMQPError, OSError) as reason:
+                failure = self._failure(kind_of(reason), getattr(reason, "reply_text", ""))
+                if not self.settings.reconnect or failure.kind not in MAY_PASS:
+                    self.worker.inbox.put(failure)
                     return
-                if not (self.settings.reconnect and failure.passes):
-                    raise failure
                 self._pause(failure)
-        except BaseException as error:  # it ends the program, in the main thread
-            self.on_end(error)
+            except BaseException as error:  # noqa: BLE001 - a Failure too: the main thread raises it again
+                self.worker.inbox.put(error)
+                return
+
+    def _connect(self) -> None:
+        settings = self.settings
+        self.connection = pika.BlockingConnection(self.parameters)
+        channel = self.connection.channel()
+        try:  # A queue that is there is used as it is; to declare it otherwise is an error.
+            channel.queue_declare(settings.queue, passive=True)
+        except ChannelClosedByBroker as reason:
+            if reason.reply_code != 404:
+                raise
+            channel = self.connection.channel()  # on an error the broker closes the channel
+            arguments = {"x-queue-type": settings.queue_type} if settings.queue_type else None
+            channel.queue_declare(settings.queue, durable=settings.durable, arguments=arguments)
+        channel.basic_qos(prefetch_count=settings.prefetch)
+        self.channel, self.settled_up_to = channel, 0
+
+    def _consume(self) -> None:
+        consume = partial(
+            self.channel.consume, self.settings.queue, auto_ack=not self.settings.acknowledge
+        )
+        first = next(consume(inactivity_timeout=0))  # subscribes, and does not wait
+        self.attempt = 0
+        self.worker.started()
+        for method, properties, body in chain([first], consume()):
+            if method:
+                self.worker.receive(
+                    Message(
+                        self.channel,
+                        method.delivery_tag,
+                        method.redelivered,
+                        properties.message_id,
+                        body,
+                    )
+                )
+            # Messages come in bunches, and so their acknowledgements may leave.
+            if self.worked_on and not self.channel.get_waiting_message_count():
+                self._settle()
+        if not self.cancelled:
+            raise self._cancelled_by_broker()
+        assert self.connection
+        while not self.closing.is_set():  # the message in hand is still to be acknowledged
+            self.connection.process_data_events(time_limit=None)
+        self.connection.close()
+
+    def _settle(self) -> None:
+        before = self.settled_up_to
+        while self.worked_on:
+            message = self.worked_on.popleft()
+            if message.channel is not self.channel or not self.channel.is_open:
+                continue  # its connection is lost: the broker has put it back in the queue
+            if message.tag == self.settled_up_to + 1:
+                self.settled_up_to += 1
+            else:  # one before it was lost
+                self.channel.basic_ack(message.tag)
+            self.worker.acknowledged(message)
+        if self.settled_up_to > before:
+            # `multiple` settles all up to this tag: right only because none before it is open.
+            self.channel.basic_ack(self.settled_up_to, multiple=True)
 
     def _pause(self, failure: Failure) -> None:
+        # Growing, so as not to press a broker in trouble; random, so that a hundred workers
+        # don't come back in the same moment.
         self.attempt += 1
-        # Growing, so as not to press a broker that has trouble; random, so that a hundred
-        # workers don't come back in the same moment.
         pause_s = min(0.25 * 2**self.attempt, LONGEST_PAUSE_S) * random.uniform(0.8, 1)
-        self.voice.say("disconnected", f" [!] {failure.message}", reason=failure.message)
-        again = f" [*] Trying again in {pause_s:.1f} s (attempt {self.attempt})"
-        self.voice.say("reconnecting", again, attempt=self.attempt, pause_s=pause_s)
-        time.sleep(pause_s)
+        self.worker.paused(failure, self.attempt, pause_s)
+        self.closing.wait(pause_s)
 
-    def _consume_until_closed(self) -> None:
-        self.failure = None
-        self.connection = pika.SelectConnection(
-            self.parameters,
-            on_open_callback=self._on_open,
-            on_open_error_callback=self._on_closed,
-            on_close_callback=self._on_closed,
-        )
-        self.connection.ioloop.start()
-        self.connection.ioloop.close()
-
-    def _on_open(self, connection: pika.SelectConnection) -> None:
-        connection.channel(on_open_callback=self._look_for_queue)
-
-    def _look_for_queue(self, channel: Channel) -> None:
-        # Passive: a queue that is there is used as it is; declaring it otherwise would be refused.
-        self._use(channel, if_missing=self._make_queue)
-        channel.queue_declare(self.settings.queue, passive=True, callback=self._set_prefetch)
-
-    def _make_queue(self) -> None:
-        # The broker answered "no such queue" and closed the channel, as it does on every error.
-        assert self.connection
-        self.connection.channel(on_open_callback=self._declare_queue)
-
-    def _declare_queue(self, channel: Channel) -> None:
-        self._use(channel, if_missing=None)
-        queue_type = self.settings.queue_type
-        channel.queue_declare(
-            self.settings.queue,
-            durable=self.settings.durable,
-            arguments={"x-queue-type": queue_type} if queue_type else None,
-            callback=self._set_prefetch,
-        )
-
-    def _use(self, channel: Channel, if_missing: Callable[[], None] | None) -> None:
-        self.channel, self.if_missing = channel, if_missing
-        channel.add_on_close_callback(self._on_channel_closed)
-        channel.add_on_cancel_callback(self._on_cancelled)
-
-    def _set_prefetch(self, _declared: object) -> None:
-        assert self.channel
-        self.channel.basic_qos(prefetch_count=self.settings.prefetch, callback=self._consume)
-
-    def _consume(self, _limited: object) -> None:
-        assert self.channel
-        self.channel.basic_consume(
-            self.settings.queue,
-            self._on_delivery,
-            auto_ack=not self.settings.acknowledge,
-            consumer_tag=self.settings.name,
-            callback=self._on_consuming,
-        )
-
-    def _on_consuming(self, _started: object) -> None:
-        self.attempt = 0
-        settings = self.settings
-        self.voice.say(
-            "started",
-            f" [*] {settings.name} waits for messages in {settings.queue!r}. To stop, press Ctrl-C",
-            queue=settings.queue,
-            acknowledge=settings.acknowledge,
-            prefetch=settings.prefetch,
-            delay_s=settings.delay_s,
-        )
-
-    def _on_delivery(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
-        message = Message(
-            channel, method.delivery_tag, method.redelivered, properties.message_id, body
-        )
+    def _cancelled_by_broker(self) -> Failure:
         try:
-            self.on_message(message)
-        except BaseException as error:  # pika would take it for a lost connection
-            self.on_end(error)
+            self.channel.queue_declare(self.settings.queue, passive=True)
+        except ChannelClosedByBroker:
+            return self._failure("queue_deleted")
+        return self._failure("consumer_cancelled")
 
-    def _send_acknowledgement(self, message: Message, number: int) -> None:
-        if message.channel.is_open:
-            message.channel.basic_ack(message.tag)
-            self.on_acknowledged(message, number)
-
-    def _cancel(self) -> None:
-        if self.channel and self.channel.is_open:
-            self.channel.basic_cancel(self.settings.name)
-
-    def _close(self) -> None:
-        if self.connection and not (self.connection.is_closing or self.connection.is_closed):
-            self.connection.close()
-
-    def _on_cancelled(self, _frame: object) -> None:
-        # The broker ends a subscription when its queue is deleted, and seldom for another reason.
-        assert self.channel
-        self.if_missing = functools.partial(self._fail, "queue_deleted")
-        self.channel.queue_declare(
-            self.settings.queue,
-            passive=True,
-            callback=lambda _found: self._fail("consumer_cancelled"),
-        )
-
-    def _on_channel_closed(self, _channel: Channel, reason: Exception) -> None:
-        if not isinstance(reason, pika.exceptions.ChannelClosedByBroker):
-            return  # the connection is closing, and says why
-        if reason.reply_code == 404 and self.if_missing:
-            self.if_missing()
-        else:
-            self._fail(kind_of(reason), reason.reply_text)
-
-    def _on_closed(self, connection: Any, reason: BaseException) -> None:
-        if not self.failure and not self.closing:
-            self._fail(kind_of(reason), getattr(reason, "reply_text", ""))
-        connection.ioloop.stop()
-
-    def _fail(self, kind: str, said: str = "") -> None:
+    def _failure(self, kind: str, said: str = "") -> Failure:
         names = {
             "queue": self.settings.queue,
             "host": self.parameters.host,
@@ -474,211 +395,361 @@ class Subscription:
             "vhost": self.parameters.virtual_host,
             "user": getattr(self.parameters.credentials, "username", ""),
         }
-        self.failure = Failure(kind, said, names)
-        self._close()
+        return Failure(kind, said, names)
 
 
 # --- The worker, in the main thread ----------------------------------------------------
 
 
 class Worker:
-    """Takes messages out of the inbox, one after the other, and works on them."""
+    """Takes messages out of its inbox, one after the other, and works on them."""
 
     def __init__(self, parameters: pika.ConnectionParameters, settings: Settings) -> None:
-        self.settings, self.counts = settings, Counts()
-        self.voice = Voice(settings.name, settings.json, settings.quiet)
-        self.inbox: queue.SimpleQueue[Message | BaseException | None] = queue.SimpleQueue()
-        self.stops: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self.stopping, self.stopped_by = False, ""
-        self.last_at = time.monotonic()
-        # Where there is no work, there is nothing to keep away from the connection's thread,
-        # and the way through the inbox would cost a third of the speed.
-        receive = self.inbox.put if settings.delay_s else self.handle
-        self.subscription = Subscription(
-            parameters, settings, self.voice, receive, self.on_acknowledged, self.inbox.put
-        )
+        self.settings, self.counts, self.voice = settings, Counts(), Voice(settings)
+        self.inbox: SimpleQueue[Message | BaseException | None] = SimpleQueue()
+        self.stops: SimpleQueue[str] = SimpleQueue()
+        self.stopping = ""  # why, once it is
+        self.working = False
+        self.idle_since: float | None = None
+        # Where there is no work, nothing has to be kept away from the connection's thread,
+        # and the way from thread to thread would cost a quarter of the speed.
+        works = settings.delay or settings.crash_every
+        self.receive = self.inbox.put if works else self.handle
+        self.subscription = Subscription(parameters, self)
 
     def run(self) -> None:
-        """Work until something says stop: a signal, a limit, or a failure, which is raised."""
-        for signal_ in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signal_, self.on_signal)
+        """Work until a signal, a limit or a failure ends it; a failure is raised."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.on_signal)
         threading.Thread(target=self.wind_down, daemon=True).start()
-        self.subscription.thread.start()
-        reason = "failed"
+        self.subscription.start()
         try:
-            reason = self.work_through_inbox()
+            while not self.stopping:
+                self.take_from_inbox()
+        except Failure as failure:
+            self.stopping = failure.kind
+            facts = {"remedy": failure.remedy, "exit_code": failure.exit_code}
+            self.voice.say("failed", "", kind=failure.kind, message=failure.message, **facts)
+            raise
         finally:
             self.subscription.close()
-            self.say_stopped(reason)
+            self.say_stopped()
 
-    def work_through_inbox(self) -> str:
-        """Handle message after message; returns why it stopped."""
-        while not self.stopping:
-            try:
-                item = self.inbox.get(timeout=self.patience_s())
-            except queue.Empty:
-                if self.patience_s() == 0:
-                    self.stop("idle-timeout")
-                continue
+    def take_from_inbox(self) -> None:
+        """Handle the next message, if one comes before the worker loses its patience."""
+        patience_s = None
+        if self.settings.idle_timeout is not None:
+            idle_since = self.idle_since or time.monotonic()
+            patience_s = idle_since + self.settings.idle_timeout - time.monotonic()
+            if patience_s <= 0:
+                return self.stop("idle-timeout")
+        with suppress(Empty):
+            item = self.inbox.get(timeout=patience_s)
             if isinstance(item, BaseException):
                 raise item
-            # An unacknowledged message of a lost connection is back in the queue by now.
+            # What is unacknowledged when its connection is lost goes back to the queue.
             if item and (item.channel.is_open or not self.settings.acknowledge):
                 self.handle(item)
-        return self.stopped_by
-
-    def patience_s(self) -> float | None:
-        """How long to wait for the next message, in seconds; None for ever."""
-        if self.settings.idle_timeout_s is None:
-            return None
-        return max(0, self.last_at + self.settings.idle_timeout_s - time.monotonic())
 
     def handle(self, message: Message) -> None:
-        """Receive a message, work on it, and acknowledge it, as the flags say."""
+        """Receive a message, work on it or lose it, and acknowledge it, as the flags say."""
         if self.stopping:
             return
-        settings, counts = self.settings, self.counts
-        counts.received += 1
+        settings, counts, voice = self.settings, self.counts, self.voice
+        counts.received = message.number = number = counts.received + 1
         counts.redelivered += message.redelivered
-        number = counts.received
-        again = " (redelivered)" if message.redelivered else ""
-        self.voice.say_of(message, number, "received", f" [x] Received BODY{again}")
+        voice.tell("received", message)
         if settings.lose_every and number % settings.lose_every == 0:
             counts.lost += 1
-            self.voice.say_of(message, number, "lost", " [!] Lost BODY")
+            voice.tell("lost", message)
         else:
-            crash = bool(settings.crash_every) and number % settings.crash_every == 0
-            work_s = self.work_on(message, number, crash)
+            crash = settings.crash_every and number % settings.crash_every == 0
+            work_s = self.work_on(message, bool(crash)) if settings.delay or crash else 0.0
             counts.done += 1
-            self.voice.say_of(message, number, "done", " [x] Done BODY", work_s=work_s)
+            voice.tell("done", message, work_s=work_s)
             if settings.acknowledge:
-                self.subscription.acknowledge(message, number)
-        self.last_at = time.monotonic()
+                self.subscription.acknowledge(message)
+        self.idle_since = time.monotonic()
         if number == settings.max_messages:
             self.stop("max-messages")
 
-    def work_on(self, message: Message, number: int, crash: bool) -> float:
-        """Work as many seconds as the delay says for each character; returns the seconds it took."""
+    def work_on(self, message: Message, crash: bool) -> float:
+        """Work as long as the body asks for; returns the seconds it took. Or crash half-way."""
         began = time.monotonic()
-        seconds = len(message.body.decode("utf-8", "replace")) * self.settings.delay_s
+        seconds = len(message.body.decode("utf-8", "replace")) * self.settings.delay
         if crash:
-            seconds /= 2
-        if seconds:
-            work(message.body, seconds)
+            seconds = max(seconds / 2, 0.05)  # earlier acknowledgements are away by then
+        self.working = True
+        work(message.body, seconds)
+        self.working = False
         if crash:
-            self.voice.say_of(message, number, "crashing", " [!] Crashing in the middle of BODY")
+            self.voice.tell("crashing", message)
             os._exit(137)  # no goodbye to the broker, nothing tidied up: as by kill -9
         return time.monotonic() - began
 
-    def on_acknowledged(self, message: Message, number: int) -> None:
-        """Count an acknowledgement that was sent; called in the connection's thread."""
-        self.counts.acknowledged += 1
-        self.voice.say_of(message, number, "acknowledged", "")
+    def started(self) -> None:
+        """Called by the subscription: from now on, messages come."""
+        settings = self.settings
+        self.voice.say(
+            "started",
+            f" [*] {settings.name} waits for messages in {settings.queue!r}. To stop, press Ctrl-C",
+            queue=settings.queue,
+            acknowledge=settings.acknowledge,
+            prefetch=settings.prefetch,
+            delay_s=settings.delay,
+        )
+        self.idle_since = time.monotonic()
+        self.inbox.put(None)
 
-    def on_signal(self, signal_number: int, _frame: object) -> None:
-        """Stop after the message in hand. The next signal finds Python's own handler: it kills."""
+    def acknowledged(self, message: Message) -> None:
+        """Called by the subscription: this message's acknowledgement is on its way."""
+        self.counts.acknowledged += 1
+        self.voice.tell("acknowledged", message)
+
+    def paused(self, failure: Failure, attempt: int, pause_s: float) -> None:
+        """Called by the subscription: there is no connection, and another attempt will follow."""
+        self.voice.say("disconnected", f" [!] {failure.message}", reason=failure.message)
+        line = f" [*] Trying again in {pause_s:.1f} s (attempt {attempt})"
+        self.voice.say("reconnecting", line, attempt=attempt, pause_s=pause_s)
+
+    def on_signal(self, number: int, _frame: object) -> None:
+        """Stop after the message in hand. A second signal kills: its handler is the system's."""
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        self.stop(signal.Signals(signal_number).name)
+        self.stop(signal.Signals(number).name)
 
     def stop(self, reason: str) -> None:
-        """Begin no further message. A signal may call this anywhere: it takes no lock."""
-        if not self.stopping:
-            self.stopped_by = reason
-            self.stopping = True
-            self.stops.put(reason)
-            self.inbox.put(None)
+        """Begin no further message. It takes no lock: a signal may call it at any moment."""
+        self.stopping = self.stopping or reason
+        self.stops.put(reason)
+        self.inbox.put(None)
 
     def wind_down(self) -> None:
-        """In a thread of its own: on a stop, take no more messages, and give up in good time."""
+        """Once it stops: take no more messages, and if the work goes on for long, leave it."""
         self.stops.get()
+        if self.working and not self.settings.json:
+            line = f" [*] Stopping after this message, or in {GRACE_S:g} s. Ctrl-C again: at once"
+            self.voice.say("stopping", line)
         self.subscription.cancel()
         time.sleep(GRACE_S)
-        self.say_stopped(self.stopped_by)
+        self.say_stopped()
         os._exit(0)
 
-    def say_stopped(self, reason: str) -> None:
+    def say_stopped(self) -> None:
         """Sum up what this process did."""
-        counts = vars(self.counts)
-        line = ", ".join(f"{name} {count}" for name, count in counts.items())
-        self.voice.say(
-            "stopped",
-            f" [*] {self.settings.name} stopped ({reason}): {line}",
-            reason=reason,
-            **counts,
-        )
+        counts = asdict(self.counts)
+        summary = ", ".join(f"{name} {count}" for name, count in counts.items())
+        line = f" [*] {self.settings.name} stopped ({self.stopping or 'failed'}): {summary}"
+        self.voice.say("stopped", line, reason=self.stopping or "failed", **counts)
 
 
 # --- The command line ------------------------------------------------------------------
 
+HELP = """Take messages from a queue on RabbitMQ and pretend to work on them: one second for each
+character of the message, or as --delay says. It prints what it receives and what is done,
+and can lose messages, or crash, on purpose.
 
-@click.command()
-@click.option("--url")
-@click.option("--queue", envvar="QUEUE", default="hello")
-@click.option("--name", default=f"worker-{os.getpid()}")
-@click.option("--acknowledge", is_flag=True)
-@click.option("--prefetch", type=click.IntRange(0, 65535), default=0)
-@click.option("--delay", type=click.FloatRange(0), default=1.0, envvar="DELAY")
-@click.option("--lose-every", type=click.IntRange(1))
-@click.option("--crash-every", type=click.IntRange(1))
-@click.option("--durable/--transient", default=None)
-@click.option("--queue-type")
-@click.option("--reconnect", is_flag=True)
-@click.option("--heartbeat", type=click.IntRange(0, 65535))
-@click.option("--max-messages", type=click.IntRange(1))
-@click.option("--idle-timeout", type=click.FloatRange(0))
-@click.option("--quiet", is_flag=True)
-@click.option("--json", "as_json", is_flag=True)
-def main(
-    url,
-    queue,
-    name,
-    acknowledge,
-    prefetch,
-    delay,
-    lose_every,
-    crash_every,
-    durable,
-    queue_type,
-    reconnect,
-    heartbeat,
-    max_messages,
-    idle_timeout,
-    quiet,
-    as_json,
-) -> None:
-    logging.getLogger("pika").addHandler(logging.NullHandler())
-    logging.getLogger("pika").propagate = False
-    beside = Path(__file__).resolve().parent / ".labs" / "amqp-url"
-    url = (
-        url
-        or os.environ.get("AMQP_URL")
-        or (
-            beside.read_text().strip()
-            if beside.exists()
-            else "amqp://guest:guest@localhost:5672/%2F"
+\b
+  ./qprocessor.py                              consume the queue hello
+  ./qprocessor.py --acknowledge --prefetch 1   one message at a time, none lost in a crash
+  ./qprocessor.py --acknowledge --lose-every 3
+  AMQP_URL=amqps://alice:secret@broker.example.org/lab ./qprocessor.py --queue work
+
+Ctrl-C and SIGTERM let the message in hand be finished, but for no longer than 4 seconds;
+then it goes back to the queue, or is gone without --acknowledge, as are all that
+the broker had sent here by then. A second Ctrl-C stops at once."""
+
+GROUPS = {  # each begins with this flag
+    "url": "Where the broker is",
+    "queue": "The queue",
+    "acknowledge": "Consuming",
+    "delay": "Work, and trouble on purpose",
+    "max_messages": "When to stop",
+    "name": "What is said",
+}
+
+
+class Manual(click.Command):
+    """A command whose help shows its flags in groups, and its exit codes."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the flags under the headings of `GROUPS`."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        title = ""
+        for parameter in self.get_params(ctx):
+            title = GROUPS.get(parameter.name or "", title)
+            if record := parameter.get_help_record(ctx):
+                groups.setdefault(title, []).append(record)
+        for title, records in groups.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the environment's part, tab completion and the exit codes."""
+        formatter.write_paragraph()
+        formatter.write_text(
+            "Each flag may come from the environment too, as QPROCESSOR_HOST for --host; AMQP_URL, "
+            "QUEUE and DELAY need no such beginning. A password on the command line can be seen by "
+            "others on the machine: in the environment, or prompted, it can't."
         )
+        formatter.write_paragraph()
+        formatter.write_text(
+            'For tab completion in bash: eval "$(_QPROCESSOR_PY_COMPLETE=bash_source '
+            './qprocessor.py)"; in zsh and fish the same with zsh_source or fish_source.'
+        )
+        codes = {kind.exit_code: kind.name.replace("_", " ") for kind in kinds().values()}
+        codes |= {0: "stopped as asked", 2: "a flag or a value that can't be", 137: "--crash-every"}
+        codes |= {141: "nobody reads the output any more"}
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), codes[code]) for code in sorted(codes)])
+
+
+def broker_from(
+    url: str | None, host: str | None, tls: bool, **given: Any
+) -> pika.ConnectionParameters:
+    """Put together where the broker is: a URL, and what single flags say otherwise."""
+    beside = Path(__file__).resolve().parent / ".labs" / "amqp-url"
+    if not url and not host and beside.is_file():
+        url = beside.read_text().strip()
+    try:
+        parts = urlsplit(url or "amqp://guest:guest@localhost:5672/%2F")  # RabbitMQ's own
+        port = given["port"] or parts.port
+        if parts.scheme not in ("amqp", "amqps") or parts.query or "/" in parts.path[1:]:
+            raise ValueError
+    except ValueError:
+        form = "amqp://user:password@host:port/vhost, where the virtual host / is %2F"
+        raise click.UsageError(f"The URL of the broker can't be read. Write {form}.") from None
+    tls = tls or parts.scheme == "amqps"
+    host = host or parts.hostname or "localhost"
+    return pika.ConnectionParameters(
+        host=host,
+        port=port or (5671 if tls else 5672),
+        virtual_host=given["vhost"] or unquote(parts.path[1:]) or "/",
+        credentials=pika.PlainCredentials(
+            given["username"] or unquote(parts.username or "guest"),
+            given["password"] or unquote(parts.password or "guest"),
+        ),
+        ssl_options=pika.SSLOptions(ssl.create_default_context(), host) if tls else None,
+        heartbeat=given["heartbeat"],
+        client_properties={"connection_name": given["name"]},  # the management page shows it
     )
-    parameters = pika.URLParameters(url)
-    parameters.heartbeat = heartbeat
-    parameters.client_properties = {"connection_name": name}
+
+
+def short_name(_context: click.Context, flag: click.Parameter, value: str) -> str:
+    """Refuse what AMQP can't take as a name."""
+    if not 0 < len(value.encode()) < 256:
+        raise click.BadParameter("a name has 1 to 255 bytes", param=flag)
+    return value
+
+
+@click.command(cls=Manual, help=HELP, context_settings={"auto_envvar_prefix": "QPROCESSOR"})
+@click.option(
+    "--url",
+    envvar="AMQP_URL",
+    help="amqp://user:password@host:port/vhost [default: AMQP_URL; else .labs/amqp-url beside this file; else RabbitMQ's own, guest at localhost]",
+)
+@click.option("--host", help="Instead of the URL's, like the five that follow.")
+@click.option("--port", type=click.IntRange(1, 65535), help="[default: 5672; 5671 with TLS]")
+@click.option("--vhost", help="The virtual host.")
+@click.option("--username")
+@click.option(
+    "--password",
+    prompt=True,
+    prompt_required=False,
+    hide_input=True,
+    help="Without a value it is asked for, and not shown.",
+)
+@click.option("--tls", is_flag=True, help="Encrypt, and trust what this machine trusts.")
+@click.option(
+    "--heartbeat",
+    type=click.IntRange(0, 65535),
+    help="Seconds; a peer silent for two of these is dead. 0: never. [default: as the broker says]",
+)
+@click.option(
+    "--reconnect",
+    is_flag=True,
+    help="Come back after a lost connection, and wait for a broker that is not up yet.",
+)
+@click.option(
+    "--queue",
+    envvar="QUEUE",
+    default="hello",
+    show_default=True,
+    callback=short_name,
+    help="If it exists, it is used as it is; else it is declared.",
+)
+@click.option(
+    "--durable/--transient",
+    default=None,
+    help="Declare it so that it survives the broker's restart, or not. [default: transient, as by queue_declare(queue='hello')]",
+)
+@click.option(
+    "--queue-type",
+    type=click.Choice(["classic", "quorum", "stream"]),
+    help="Declare it so; quorum and stream are durable.",
+)
+@click.option(
+    "--acknowledge",
+    is_flag=True,
+    help="Acknowledge each message after the work. Without this, the broker forgets a message as it sends it (auto_ack).",
+)
+@click.option(
+    "--prefetch",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="How many unacknowledged messages the broker may send here. [default: 0, no limit]",
+)
+@click.option(
+    "--delay",
+    type=click.FloatRange(0),
+    envvar="DELAY",
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Work for each character; 0 for none.",
+)
+@click.option(
+    "--lose-every",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Receive and forget every Nth message: not done, not acknowledged.",
+)
+@click.option(
+    "--crash-every",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Die at once in the middle of the Nth message's work.",
+)
+@click.option("--max-messages", type=click.IntRange(1), metavar="N", help="Stop after N messages.")
+@click.option(
+    "--idle-timeout",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="Stop after so long without a message.",
+)
+@click.option(
+    "--name",
+    callback=short_name,
+    default=lambda: f"worker-{os.getpid()}",
+    help="What this worker calls itself. [default: worker-PID]",
+)
+@click.option("--quiet", is_flag=True, help="Say nothing of single messages.")
+@click.option("--json", is_flag=True, help="Say all as JSON, one object a line.")
+@click.version_option(VERSION, message=f"qprocessor %(version)s, pika {pika.__version__}")
+def main(durable: bool | None, **flags: Any) -> None:
+    """Wire the parts, as the flags say, and run."""
+    log = logging.getLogger("pika")  # it logs what `Failure` says better
+    log.addHandler(logging.NullHandler())
+    log.propagate = False
+    must_be_durable = flags["queue_type"] in ("quorum", "stream")
+    if must_be_durable and durable is False:
+        raise click.UsageError(f"A {flags['queue_type']} queue can't be transient.")
+    about_settings = {field.name for field in fields(Settings)} - {"durable"}
     settings = Settings(
-        name=name,
-        queue=queue,
-        acknowledge=acknowledge,
-        prefetch=prefetch,
-        delay_s=delay,
-        lose_every=lose_every,
-        crash_every=crash_every,
-        durable=bool(durable) if durable is not None else queue_type in ("quorum", "stream"),
-        queue_type=queue_type,
-        reconnect=reconnect,
-        max_messages=max_messages,
-        idle_timeout_s=idle_timeout,
-        quiet=quiet,
-        json=as_json,
+        durable=must_be_durable if durable is None else durable,
+        **{name: value for name, value in flags.items() if name in about_settings},
     )
-    Worker(parameters, settings).run()
+    Worker(broker_from(**flags), settings).run()
 
 
 if __name__ == "__main__":
