@@ -57,22 +57,32 @@ def connected(address: Address, *, timeout_s: float = 5.0) -> Iterator[BlockingC
             connection.close()
 
 
+@contextmanager
+def in_words(address: Address) -> Iterator[None]:
+    """What pika raises in the `with` block comes out as a sentence and a cure.
+
+    Raises:
+        BrokerUnreachable: instead of pika's exception, which is its `__cause__`.
+    """
+    try:
+        yield
+    except (AMQPError, OSError) as error:
+        meaning = explain(error)
+        raise BrokerUnreachable(
+            f"{address.shown}: {meaning.what} {meaning.cause}".rstrip(), remedy=meaning.cure
+        ) from error
+
+
 def log_in(address: Address, timeout_s: float = 5.0) -> ServerFacts:
     """Shake hands with the broker, log in, leave, and tell what the broker said of itself.
 
     Raises:
         BrokerUnreachable: it did not answer, or refused the login; with words.
     """
-    try:
-        with connected(address, timeout_s=timeout_s) as connection:
-            # BlockingConnection keeps what was agreed in the handshake to itself.
-            agreed = connection._impl.params.heartbeat  # type: ignore[attr-defined]
-            properties = connection._impl.server_properties  # type: ignore[attr-defined]
-    except (AMQPError, OSError) as error:
-        meaning = explain(error)
-        raise BrokerUnreachable(
-            f"{address.shown}: {meaning.what} {meaning.cause}".rstrip(), remedy=meaning.cure
-        ) from error
+    with in_words(address), connected(address, timeout_s=timeout_s) as connection:
+        # BlockingConnection keeps what was agreed in the handshake to itself.
+        agreed = connection._impl.params.heartbeat  # type: ignore[attr-defined]
+        properties = connection._impl.server_properties  # type: ignore[attr-defined]
     return ServerFacts(
         product=_text(properties.get("product", "")),
         version=_text(properties.get("version", "")),
