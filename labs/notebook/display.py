@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Protocol
@@ -165,6 +165,25 @@ class Progress:
             reached = f"{done} of {self._total}, " if self._total is not None else ""
             text = f"{self._label}: {reached}{took_s:.0f} s."
             self._live.show(Piece(f"<div>{escape(text)}</div>", text), now=True)
+
+
+@contextlib.contextmanager
+def busy(label: str) -> Iterator[None]:
+    """A progress bar for the length of a `with` block of which nobody knows how long it takes."""
+    progress, ended = Progress(label), threading.Event()
+
+    def run() -> None:
+        while not ended.wait(0.5):
+            progress.update()
+
+    thread = threading.Thread(target=run, name="labs-busy", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(5.0)
+        progress.finish()
 
 
 class LivePicture:

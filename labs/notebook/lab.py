@@ -16,12 +16,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import labs
+from labs.broker import state
 from labs.broker.address import Address
 from labs.broker.connection import connected, count, log_in
-from labs.errors import BadInput, WaitedTooLong
+from labs.broker.locate import locate, own_container, own_node
+from labs.broker.state import ROOT, FoundBroker, Source, labs_home
+from labs.errors import BadInput, NotPossibleHere, WaitedTooLong
 from labs.notebook import failures
-from labs.notebook.display import LivePicture, Progress, show
+from labs.notebook.display import LivePicture, Progress, busy, show
 from labs.notebook.events import timeline_of
 from labs.notebook.leftovers import QueueNotes, WorkerNotes
 from labs.notebook.predictions import Prediction, Predictions, asked, compared
@@ -33,7 +35,12 @@ from labs.pictures.plots import queue_plot
 from labs.pictures.timeline import draw_timeline
 from labs.waiting import wait_until
 
-ROOT = Path(labs.__file__).parent.parent
+WHOSE = {
+    Source.SERVER: "somebody else runs it, such as a class server",
+    Source.NATIVE: "this lab's own",
+    Source.DOCKER: "this lab's own, in Docker",
+}
+NOT_OURS = "This broker was not started by this lab, so the lab can't restart it."
 
 
 class Lab:
@@ -48,7 +55,7 @@ class Lab:
 
     def __init__(self, notebook: str) -> None:
         failures.install()
-        home = Path(os.environ.get("LABS_HOME", ROOT / ".labs"))
+        home = labs_home()
         self.notebook = notebook
         self._processes = WorkerNotes(home / "workers")
         self._predictions = Predictions(home / "predictions.json", notebook)
@@ -56,15 +63,21 @@ class Lab:
         self._teams: list[Workers] = []
         self._watches: list[Watch] = []
         left = self._processes.end_left_behind(notebook)
-        self.address: Address = _find()
+        with busy("Looking for the broker, or starting it"):
+            self._broker = locate()
         facts = log_in(self.address)
         self._queues = QueueNotes(home / "notebook-queues.json", self.shown, notebook)
         self._management = management_tells(self.address)
         queues = self._delete_remembered()
         atexit.register(self._die_with_kernel)
-        print(f"{facts.product} {facts.version} at {self.address.shown}")
+        print(f"{facts.product} {facts.version} at {self.shown} ({WHOSE[self._broker.source]})")
         if left or queues:
-            print(f"Cleaned up after the last run: workers {left}, queues {queues or 'none'}.")
+            print(f"Cleaned up after the last run: {_counted(left, queues)}.")
+
+    @property
+    def address(self) -> Address:
+        """Where the broker is."""
+        return self._broker.address
 
     @property
     def url(self) -> str:
@@ -212,7 +225,7 @@ class Lab:
         If it is not, it says why.
         """
         possible: dict[str, Callable[[], str]] = {
-            "restart the broker": lambda: "",
+            "restart the broker": lambda: "" if self._broker.is_ours else NOT_OURS,
             "the management API": lambda: (
                 "" if self._management else "This user may not ask the management API."
             ),
@@ -232,13 +245,18 @@ class Lab:
         Raises:
             NotPossibleHere: the broker is not this lab's own, such as on a class server.
         """
-        raise NotImplementedError
+        if not self._broker.is_ours:
+            raise NotPossibleHere(NOT_OURS, remedy="Read on: the notebook says what one would see.")
+        with busy("The broker restarts"):
+            ours = own_node() if self._broker.source is Source.NATIVE else own_container()
+            self._broker = FoundBroker(ours.restart(), self._broker.source)
+            state.remember(self._broker)
 
     def clean_up(self) -> None:
         """Stop all workers, delete all queues of this notebook, and say so."""
         running = self._end_workers()
         queues = self._delete_remembered()
-        print(f"Stopped workers: {running}. Deleted queues: {', '.join(queues) or 'none'}.")
+        print(f"Cleaned up: {_counted(running, queues)}.")
 
     def _end_workers(self) -> int:
         running = 0
@@ -272,7 +290,11 @@ class Lab:
         return f"<lab {self.notebook!r} at {self.shown}>"
 
 
-def _find() -> Address:
-    from labs.broker.address import parse_amqp_url
-
-    return parse_amqp_url(os.environ["AMQP_URL"])
+def _counted(workers: int, queues: list[str]) -> str:
+    """`2 workers, queues work, hello`; what there was none of is left out."""
+    parts = []
+    if workers:
+        parts.append(f"{workers} worker{'s' if workers > 1 else ''} stopped")
+    if queues:
+        parts.append(f"queue{'s' if len(queues) > 1 else ''} {', '.join(queues)} deleted")
+    return ", ".join(parts) or "nothing was left"

@@ -21,6 +21,7 @@ from labs.errors import WorkerFailed
 from labs.notebook.display import LINES_SHOWN, Pane
 from labs.notebook.events import Event, WorkerEvent, parse_line
 from labs.notebook.record import Record
+from labs.waiting import wait_until
 
 STOP_TIMEOUT_S = 10.0
 DETAILS = {Event.ACKNOWLEDGED}  # told and counted, but no line in the pane of its own
@@ -118,6 +119,10 @@ class Worker(Record):
             raise WorkerFailed(f"{self.name} has ended already.", remedy="Start a new worker.")
         process = psutil.Process(self.pid)
         process.suspend() if frozen else process.resume()
+        # The signal takes a moment; a second one sent meanwhile may overtake it.
+        wait_until(
+            lambda: (process.status() == psutil.STATUS_STOPPED) is frozen, 5.0, interval_s=0.005
+        )
         self._frozen = frozen
         self._add(Event.FROZEN if frozen else Event.THAWED)
 
@@ -175,8 +180,8 @@ class Worker(Record):
                     self._unread.append(line)
                     self._say(line)
         code = self._process.wait()
-        ending = {Event.FAILED, Event.CRASHING, Event.STOPPED}
-        explained = self._killed or any(event.event in ending for event in self.events)
+        told = any(event.event in (Event.FAILED, Event.CRASHING) for event in self.events)
+        explained = told or self._killed or self._asked
         if code != 0 and not explained:
             self._add(Event.ENDED, exit_code=code)
         self._ended(self.pid)

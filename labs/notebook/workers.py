@@ -43,6 +43,11 @@ class Workers(Record):
         notes: WorkerNotes,
         notebook: str,
     ) -> None:
+        if not program.is_file():
+            raise BadInput(
+                f"There is no file {str(program)!r} to run as a worker.",
+                remedy="Give its path from the top of the checkout, such as qprocessor.py.",
+            )
         self.queue = queue
         self.acknowledge = bool(options.get("acknowledge"))
         self._all: dict[str, Worker] = {}
@@ -69,7 +74,9 @@ class Workers(Record):
 
     def __getitem__(self, name: str) -> Worker:
         if name not in self._all:
-            raise BadInput(f"No worker is called {name!r}.", remedy=f"There are {list(self._all)}.")
+            raise BadInput(
+                f"No worker is called {name!r}.", remedy=f"There are {', '.join(self.names)}."
+            )
         return self._all[name]
 
     def __iter__(self) -> Iterator[Worker]:
@@ -227,6 +234,8 @@ def names_of(who: tuple[int | str, ...]) -> list[str]:
             )
         return list(NAMES[: who[0]])
     names = [str(name) for name in who]
+    if odd := [name for name in names if not name or name.startswith("-")]:
+        raise BadInput(f"A worker can't be called {odd[0]!r}.", remedy="Give it a plain name.")
     if len(set(names)) < len(names):
         raise BadInput(f"Two workers have the same name: {names}.", remedy="Name each differently.")
     return names
