@@ -26,7 +26,10 @@ _PERMITS_KNOWN_SINCE = (3, 13)  # an older broker refuses to start on a key it d
 class VersionRow:
     """One difference: what brokers do as they come out of their packages, and what to do."""
 
+    slug: str
+    """A short name for it."""
     name: str
+    """What the difference is about, as a learner would say it."""
     since: tuple[tuple[str, str], ...]
     """Pairs of a version and what brokers do from it on, oldest first."""
     advice: str
@@ -46,12 +49,13 @@ class VersionRow:
 
 
 WORKS = "works"
-WARNED = "works, with a warning in the broker's log"
+WARNED = "works, deprecated: the broker warns in its log"
 IGNORED = "accepted and ignored"
 REFUSED = "refused"
 
 VERSION_ROWS: tuple[VersionRow, ...] = (
     VersionRow(
+        slug="transient-queue",
         name="queue_declare(queue='hello'): transient, not exclusive",
         # 4.3.6 took the refusal of 4.3.0 back; a broker can be configured either way.
         since=(("3.10", WORKS), ("3.13", WARNED), ("4.3", f"{REFUSED}: 541"), ("4.3.6", WARNED)),
@@ -59,42 +63,50 @@ VERSION_ROWS: tuple[VersionRow, ...] = (
         permit="transient_nonexcl_queues",
     ),
     VersionRow(
+        slug="global-qos",
         name="basic_qos(prefetch_count=1, global_qos=True): one limit for a whole channel",
         since=(("3.10", WORKS), ("3.13", WARNED), ("4.3", IGNORED)),
         advice="Leave global_qos out: the limit is then each consumer's own.",
         permit="global_qos",
     ),
     VersionRow(
+        slug="nack-limit",
         name="how often a quorum queue delivers a message that is nacked with requeue",
         since=(("3.10", "for ever"), ("4.0", "21 times"), ("4.3", "for ever")),
         advice="Don't requeue what can't be done: let a dead letter exchange catch it.",
     ),
     VersionRow(
+        slug="reject-limit",
         name="how often a quorum queue delivers a message that is rejected with requeue",
         since=(("3.10", "for ever"), ("4.0", "21 times")),
         advice="Don't requeue what can't be done: let a dead letter exchange catch it.",
     ),
     VersionRow(
+        slug="timeout-classic",
         name="no acknowledgement in time (consumer_timeout, 30 minutes), classic queue",
         since=(("3.10", "the channel is closed: 406"), ("4.3", "nothing happens")),
         advice="Acknowledge in time all the same; cut longer work into smaller messages.",
     ),
     VersionRow(
+        slug="timeout-quorum",
         name="no acknowledgement in time (consumer_timeout, 30 minutes), quorum queue",
         since=(("3.10", "the channel is closed: 406"), ("4.3", "the consumer is cancelled")),
         advice="Acknowledge in time; cut longer work into smaller messages.",
     ),
     VersionRow(
+        slug="timeout-argument",
         name="x-consumer-timeout, that time as a classic queue's own argument",
         since=(("3.10", IGNORED), ("3.12", WORKS), ("4.3.2", f"{REFUSED}: 406")),
         advice="Leave it out, or use a quorum queue: a timeout is the broker's matter.",
     ),
     VersionRow(
+        slug="mirroring",
         name="classic mirroring: a policy with ha-mode",
         since=(("3.10", WORKS), ("3.13", WARNED), ("4.0", REFUSED)),
         advice="Use a quorum queue: durable=True, arguments={'x-queue-type': 'quorum'}.",
     ),
     VersionRow(
+        slug="largest-message",
         name="the largest message, unless configured",
         since=(("3.10", "128 MiB"), ("4.0", "16 MiB")),
         advice="Put large things into a store, and their address into the message.",
