@@ -202,6 +202,9 @@ class Workers(Record):
                 self._live.show(self._piece())
             pause.wait(INTERVAL_S)
 
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return self._piece()._repr_mimebundle_()
+
     def __repr__(self) -> str:
         return self._piece().text
 
