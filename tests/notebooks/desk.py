@@ -78,10 +78,15 @@ class Desk:
             yield run
 
     def run_half_and_kill(self, name: str) -> None:
-        """Run the first half of a notebook's code cells, then kill the kernel (SIGKILL)."""
+        """Run the first half of a notebook's code cells, then kill the kernel while a worker runs.
+
+        What the worker holds, its queue and its process are there when the notebook runs again.
+        """
         with self.open(name) as run:
             run.half()
+            run.execute('left = lab.workers("orphan", queue=lab.fresh("orphaned"), durable=True)')
             run.kill()
+        assert len(self.left_behind()) >= 2, "a queue and a process outlive the kernel"
 
     def left_behind(self) -> list[str]:
         """The queues in the vhost and the processes of this desk that are there now, in words."""
