@@ -1,0 +1,99 @@
+"""The `labs` command: reads flags and environment once, wires, prints, exits.
+
+Each command is a file of its own, imported only when it is called, so that one
+that has little to do answers at once. What a person can cause is printed as a
+sentence and a remedy on standard error, and the exit code is the error's own
+(`labs.errors`); Ctrl-C exits with 130. A mistake in the kit keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+
+import click
+
+from labs.errors import LabError
+
+COMMANDS = {
+    # name: (the file that has it, one line of help)
+    "lab": ("labs.cli.lab", "Start broker and JupyterLab; Ctrl-C stops both."),
+    "up": ("labs.cli.up", "Find or start a broker and say where it is."),
+    "down": ("labs.cli.down", "Stop the broker that `labs up` started."),
+    "status": ("labs.cli.status", "Say where the broker is and what its queues hold."),
+    "restart": ("labs.cli.restart", "Restart the lab's own broker."),
+    "doctor": ("labs.cli.doctor", "Look at everything a lab needs; say how to cure what ails."),
+    "env": ("labs.cli.env", "Print the broker's URL for a shell."),
+    "reset": ("labs.cli.reset", "Delete what exercises left in the broker."),
+    "completion": ("labs.cli.completion", "Print the shell code that completes with Tab."),
+}
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """The group of all commands, each imported when it is called for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The names, in the order of the help page."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command itself."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The table of commands, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; print what a person can cause as a sentence, and exit with its code."""
+        try:
+            return super().invoke(ctx)
+        except LabError as error:
+            click.echo(f"labs: {error}", err=True)
+            if error.remedy:
+                click.echo(error.remedy, err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("\nStopped.", err=True)
+            ctx.exit(INTERRUPTED)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            click.echo(f"labs: {error.strerror or error}{where}.", err=True)
+            click.echo(_os_remedy(error), err=True)
+            ctx.exit(1)
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="queue-labs", prog_name="labs")
+def labs() -> None:
+    """Queue Labs: learn message queues on a real RabbitMQ.
+
+    `labs up` finds or starts a broker; `labs status` shows it; `./qprocessor.py`
+    is a worker to play with; `labs lab` opens the notebooks. When something does
+    not work, ask `labs doctor`.
+    """
+    # pika logs at length what it also raises; what is raised is put into words here.
+    logging.getLogger("pika").setLevel(logging.CRITICAL + 1)
+
+
+def main() -> None:
+    """Run the command line."""
+    labs(prog_name="labs" if sys.argv[0].endswith("labs") else "python -m labs")
+
+
+def _os_remedy(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return (
+            "Were files made there as another user (root)? "
+            "Give them back with chown, or set LABS_HOME to a folder of your own."
+        )
+    return "Make room on the disk, or set LABS_HOME to a folder on another one."
