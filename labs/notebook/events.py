@@ -54,7 +54,9 @@ class WorkerEvent:
     def __str__(self) -> str:
         """The line that the worker would print for a person."""
         again = " (redelivered)" if self.redelivered and self.event is Event.RECEIVED else ""
-        body = json.dumps(self.body, ensure_ascii=False)[1:-1]
+        body = "".join(
+            c if c.isprintable() else c.encode("unicode_escape").decode() for c in self.body
+        )
         return {
             Event.STARTED: f" [*] waits for messages in {self.details.get('queue', '')!r}",
             Event.RECEIVED: f" [x] Received {body}{again}",

@@ -36,7 +36,7 @@ from labs.pictures.timeline import draw_timeline
 from labs.waiting import wait_until
 
 WHOSE = {
-    Source.SERVER: "somebody else runs it, such as a class server",
+    Source.SERVER: "a server given by its URL",
     Source.NATIVE: "this lab's own",
     Source.DOCKER: "this lab's own, in Docker",
 }

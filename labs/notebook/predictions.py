@@ -73,8 +73,8 @@ def compared(prediction: Prediction | None, outcome: Any, surprise: str = "") ->
         f'<td style="text-align:left">{escape(b)}</td></tr>'
         for a, b in rows
     )
-    caption = f'<caption style="text-align:left">{escape(question)}</caption>' if question else ""
-    return Piece(f"<table>{caption}{cells}</table><p>{escape(verdict)}</p>", text)
+    asks = f"<p>{escape(question)}</p>" if question else ""
+    return Piece(f"{asks}<table>{cells}</table><p>{escape(verdict)}</p>", text)
 
 
 def same(answer: Any, outcome: Any) -> bool:

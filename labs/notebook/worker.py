@@ -11,7 +11,7 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
@@ -24,6 +24,7 @@ from labs.notebook.record import Record
 from labs.waiting import wait_until
 
 STOP_TIMEOUT_S = 10.0
+LINE_LENGTH = 200  # of a line in the pane; a body may have megabytes
 DETAILS = {Event.ACKNOWLEDGED}  # told and counted, but no line in the pane of its own
 
 
@@ -41,6 +42,8 @@ class Worker(Record):
     ) -> None:
         self.name = name
         self._events: list[WorkerEvent] = []
+        self._tally: Counter[Event] = Counter()
+        self._held = 0
         self._lines: deque[str] = deque(maxlen=LINES_SHOWN)
         self._lines_told = 0
         self._unread: deque[str] = deque(maxlen=LINES_SHOWN)  # what it printed that was no event
@@ -77,7 +80,16 @@ class Worker(Record):
     @property
     def is_consuming(self) -> bool:
         """Whether it has told that it waits for messages."""
-        return any(event.event is Event.STARTED for event in self.events)
+        return self.tally(Event.STARTED) > 0
+
+    @property
+    def in_hand(self) -> int:
+        """How many messages it has received and not acknowledged, on the connection it has."""
+        return self._held if self.is_running else 0
+
+    def tally(self, *events: Event) -> int:
+        """How many events of these sorts there were."""
+        return sum(self._tally[event] for event in events)
 
     def kill(self) -> None:
         """End it at once, in the middle of whatever it does (SIGKILL): as a power cut would."""
@@ -118,17 +130,23 @@ class Worker(Record):
         if self._process.poll() is not None:
             raise WorkerFailed(f"{self.name} has ended already.", remedy="Start a new worker.")
         process = psutil.Process(self.pid)
+        thawed_at = time.time()  # taken before it may say anything more
         process.suspend() if frozen else process.resume()
         # The signal takes a moment; a second one sent meanwhile may overtake it.
         wait_until(
             lambda: (process.status() == psutil.STATUS_STOPPED) is frozen, 5.0, interval_s=0.005
         )
         self._frozen = frozen
-        self._add(Event.FROZEN if frozen else Event.THAWED)
+        if frozen:
+            self._add(Event.FROZEN)
+        else:
+            self._take(WorkerEvent(self.name, Event.THAWED, thawed_at))
 
     @property
     def failure(self) -> WorkerFailed | None:
         """Why it ended, if it did so in a way that nobody asked for."""
+        if not self.tally(Event.FAILED, Event.ENDED):
+            return None
         for event in self.events:
             if event.event is Event.FAILED:
                 words = str(event.details.get("message", "it failed"))
@@ -158,12 +176,12 @@ class Worker(Record):
             state = "killed"
         else:
             state = "ended" if self._process.returncode == 0 else "failed"
-            if any(event.event is Event.CRASHING for event in self.events):
+            if self.tally(Event.CRASHING):
                 state = "crashed"
-        counts = [f"{len(self.received)} received", f"{len(self.done)} done"]
-        for what, bodies in (("lost", self.lost), ("acknowledged", self.acknowledged)):
-            if bodies:
-                counts.append(f"{len(bodies)} {what}")
+        counts = [f"{self.tally(event)} {event}" for event in (Event.RECEIVED, Event.DONE)]
+        for event in (Event.LOST, Event.ACKNOWLEDGED):
+            if self.tally(event):
+                counts.append(f"{self.tally(event)} {event}")
         return ", ".join([state, *counts])
 
     def _listen(self) -> None:
@@ -180,7 +198,7 @@ class Worker(Record):
                     self._unread.append(line)
                     self._say(line)
         code = self._process.wait()
-        told = any(event.event in (Event.FAILED, Event.CRASHING) for event in self.events)
+        told = self.tally(Event.FAILED, Event.CRASHING) > 0
         explained = told or self._killed or self._asked
         if code != 0 and not explained:
             self._add(Event.ENDED, exit_code=code)
@@ -193,12 +211,19 @@ class Worker(Record):
     def _take(self, event: WorkerEvent) -> None:
         with self._lock:
             self._events.append(event)
+            self._tally[event.event] += 1
+            if event.event is Event.RECEIVED:
+                self._held += 1
+            elif event.event is Event.ACKNOWLEDGED:
+                self._held -= 1
+            elif event.event in (Event.DISCONNECTED, Event.KILLED):
+                self._held = 0
         if event.event not in DETAILS:
             self._say(str(event))
 
     def _say(self, line: str) -> None:
         with self._lock:
-            self._lines.append(line)
+            self._lines.append(line if len(line) <= LINE_LENGTH else line[:LINE_LENGTH] + "…")
             self._lines_told += 1
         self._changed()
 

@@ -11,7 +11,8 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -49,28 +50,29 @@ class Workers(Record):
                 remedy="Give its path from the top of the checkout, such as qprocessor.py.",
             )
         self.queue = queue
-        self.acknowledge = bool(options.get("acknowledge"))
+        self._acknowledge = bool(options.get("acknowledge"))
         self._all: dict[str, Worker] = {}
         self._live = Live()
         self._pictures: list[LivePicture] = []
         self._changed = threading.Event()
         self._closed = False
+        self._painter = threading.Thread(target=self._paint, name="labs-painter", daemon=True)
+        self._painter.start()
+        command = [sys.executable, str(program), "--json", "--queue", queue, *flags(options)]
         environment = {**os.environ, "AMQP_URL": address.url, "PYTHONUNBUFFERED": "1"}
-        for name in names:
-            command = [sys.executable, str(program), "--json", "--name", name, "--queue", queue]
+
+        def start(name: str) -> Worker:
             worker = Worker(
                 name,
-                [*command, *flags(options)],
+                [*command, "--name", name],
                 environment,
                 changed=self._changed.set,
                 ended=notes.forget,
             )
             notes.note(worker.pid, notebook)
-            self._all[name] = worker
-        self._show_now()
-        self._painter = threading.Thread(target=self._paint, name="labs-painter", daemon=True)
-        self._painter.start()
-        self._wait_until_consuming()
+            return worker
+
+        self._start(names, start)
 
     def __getitem__(self, name: str) -> Worker:
         if name not in self._all:
@@ -99,25 +101,16 @@ class Workers(Record):
     @property
     def shares(self) -> dict[str, int]:
         """How many messages each has done."""
-        return {worker.name: len(worker.done) for worker in self}
+        return {worker.name: worker.tally(Event.DONE) for worker in self}
 
     @property
     def in_hand(self) -> int:
         """How many messages they have received and not acknowledged, by their own words."""
-        if not self.acknowledge:
-            return 0
-        held = 0
-        for worker in self:
-            mine = 0
-            for event in worker.events:
-                if event.event is Event.RECEIVED:
-                    mine += 1
-                elif event.event is Event.ACKNOWLEDGED:
-                    mine -= 1
-                elif event.event in (Event.DISCONNECTED, Event.KILLED):
-                    mine = 0
-            held += mine if worker.is_running else 0
-        return held
+        return sum(worker.in_hand for worker in self) if self._acknowledge else 0
+
+    def tally(self, *events: Event) -> int:
+        """How many events of these sorts there were."""
+        return sum(worker.tally(*events) for worker in self)
 
     def stop(self) -> None:
         """Ask all to finish, wait until they have ended, and leave their last state on the page."""
@@ -147,31 +140,38 @@ class Workers(Record):
     ) -> None:
         self.stop()
 
-    def _wait_until_consuming(self) -> None:
-        progress = Progress("Workers started", len(self))
+    def _start(self, names: Sequence[str], start: Callable[[str], Worker]) -> None:
+        """Start one after the other, each when the one before consumes.
 
-        def all_consume() -> bool:
-            ready = sum(worker.is_consuming for worker in self)
-            progress.update(ready)
-            if ready < len(self):
-                gone = any(not worker.is_running for worker in self)
-                self._give_up(f"{ready} of {len(self)} workers started", nobody_left=gone)
-            return ready == len(self)
-
+        So the broker, which deals messages in the order of the consumers, begins with the first.
+        """
+        progress = Progress("Workers started", len(names))
         try:
-            wait_until(all_consume, START_TIMEOUT_S)
-        except WaitedTooLong:
-            self.stop()
-            raise WorkerFailed(
-                f"The workers did not start within {START_TIMEOUT_S:g} s.",
-                remedy="Is the broker busy, or stopped? Run `labs doctor`.",
-            ) from None
+            for started, name in enumerate(names):
+                worker = self._all[name] = start(name)
+                self._wait_until_consuming(worker, partial(progress.update, started))
         except BaseException:
             self.stop()
             raise
         finally:
             progress.finish(sum(worker.is_consuming for worker in self))
             self._show_now()
+
+    def _wait_until_consuming(self, worker: Worker, waiting: Callable[[], None]) -> None:
+        def consumes() -> bool:
+            waiting()
+            ended = not worker.is_running  # asked first: its last words may come after
+            if not worker.is_consuming and ended:
+                self._give_up("it never consumed", nobody_left=True)
+            return worker.is_consuming
+
+        try:
+            wait_until(consumes, START_TIMEOUT_S, interval_s=0.02)
+        except WaitedTooLong:
+            raise WorkerFailed(
+                f"{worker.name} did not start within {START_TIMEOUT_S:g} s.",
+                remedy="Is the broker busy, or stopped? Run `labs doctor`.",
+            ) from None
 
     def _nobody_left(self) -> bool:
         return not any(worker.is_running for worker in self)

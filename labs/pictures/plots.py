@@ -66,7 +66,14 @@ def _draw_messages(axes: Axes, samples: Sequence[Sample], unacknowledged_label: 
         label=unacknowledged_label,
     )
     axes.set_ylabel("messages", color=INK)
-    axes.legend(loc="upper right", framealpha=0.0, labelcolor=INK)
+    axes.legend(
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),  # above the axes: no curve may hide it
+        ncols=2,
+        fontsize=9,
+        frameon=False,
+        labelcolor=INK,
+    )
     _common(axes, max([*ready, *held, 1]))
 
 

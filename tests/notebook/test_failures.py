@@ -6,6 +6,7 @@ import linecache
 
 import pika
 import pytest
+from pika.exceptions import AMQPError
 
 from labs.broker.address import Address
 from labs.errors import WorkerFailed
@@ -18,7 +19,7 @@ def test_an_error_of_the_kit_says_what_happened_and_what_to_do() -> None:
 
 
 def test_an_error_of_pika_is_explained(vhost: Address) -> None:
-    with pytest.raises(pika.exceptions.AMQPError) as caught:
+    with pytest.raises(AMQPError) as caught:
         pika.BlockingConnection(pika.URLParameters(vhost.in_vhost("ghost").url))
     words = in_words(caught.value)
     assert words is not None
@@ -52,7 +53,7 @@ def test_the_line_of_the_cell_is_found_beneath_the_walls_of_libraries() -> None:
     cell: dict[str, object] = {"pika": pika}
     source = "\n\npika.BlockingConnection(pika.ConnectionParameters(port=1))"
     linecache.cache["a cell"] = (len(source), None, source.splitlines(keepends=True), "a cell")
-    with pytest.raises(pika.exceptions.AMQPError) as caught:
+    with pytest.raises(AMQPError) as caught:
         exec(compile(source, "a cell", "exec"), cell)  # noqa: S102
     assert line_of(caught.tb, cell) == f"line 3:  {source.strip()}"
     assert line_of(caught.tb, {}) == ""
