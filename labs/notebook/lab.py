@@ -29,7 +29,7 @@ from labs.notebook.leftovers import QueueNotes, WorkerNotes
 from labs.notebook.predictions import Prediction, Predictions, asked, compared
 from labs.notebook.watching import Watch, management_tells
 from labs.notebook.worker import Worker
-from labs.notebook.workers import Workers, names_of
+from labs.notebook.workers import Workers, names_of, told_apart
 from labs.pictures.picture import Picture
 from labs.pictures.plots import queue_plot
 from labs.pictures.timeline import draw_timeline
@@ -179,23 +179,23 @@ class Lab:
         self._watches.append(watch)
         return watch
 
-    def timeline(self, *who: Workers | Worker, live: bool = False) -> Picture | None:
-        """Who worked on which message when; of several teams, one lane below the other.
+    def timeline(self, *workers: Workers | Worker, live: bool = False) -> Picture | None:
+        """Who worked on which message when; of several teams, or of single workers, too.
 
-        `live`: draw it now and again until the last team stops.
+        `live`: show it at once and again and again until the first team stops, and return None.
         """
-        names = [
-            name for one in who for name in (one.names if isinstance(one, Workers) else [one.name])
-        ]
 
         def draw() -> Picture:
-            events = [event for one in who for event in one.events]
-            return draw_timeline(timeline_of(events, names, now=time.time()))
+            named = told_apart(workers)
+            events = [event for told in named.values() for event in told]
+            return draw_timeline(timeline_of(events, named, now=time.time()))
 
-        last = who[-1]
-        if not live or isinstance(last, Worker):
+        if not live:
             return draw()
-        last.keep(LivePicture(draw, every_s=0.5))
+        keeper = next((team for team in workers if isinstance(team, Workers)), None)
+        if keeper is None:
+            raise BadInput("Only a team's timeline can be live.", remedy="Leave `live` out.")
+        keeper.keep(LivePicture(draw, every_s=0.5))
         return None
 
     def plot(self, watch: Watch, *, live: bool = False) -> Picture | None:

@@ -11,7 +11,8 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -242,3 +243,16 @@ def names_of(who: tuple[int | str, ...]) -> list[str]:
     if len(set(names)) < len(names):
         raise BadInput(f"Two workers have the same name: {names}.", remedy="Name each differently.")
     return names
+
+
+def told_apart(workers: Iterable[Workers | Worker]) -> dict[str, list[WorkerEvent]]:
+    """Each worker's events by its name; a second alice is `alice (2)`."""
+    events: dict[str, list[WorkerEvent]] = {}
+    for several in workers:
+        for worker in several if isinstance(several, Workers) else [several]:
+            name, n = worker.name, 1
+            while name in events:
+                n += 1
+                name = f"{worker.name} ({n})"
+            events[name] = [replace(event, worker=name) for event in worker.events]
+    return events

@@ -91,7 +91,9 @@ def test_a_worker_killed_in_the_middle_of_its_work_loses_it_to_another(
             second.wait_until_done(1)
     assert first.done == []
     assert second.redelivered == ["x"]
-    words = str(lab.timeline(first))
+    words = str(lab.timeline(first, second, first["alice"]))
+    assert "bob: done 1 (x); of these redelivered 1 (x); 1 acknowledged" in words
+    assert "alice (2): cut off 1 (x)" in words
     assert "cut off 1 (x)" in words
     assert "killed at" in words
 
