@@ -8,8 +8,8 @@ uses pika itself, in the open.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import pika
@@ -110,3 +110,47 @@ def count(through: BlockingConnection | BlockingChannel, queue: str) -> QueueCou
 
 def _text(value: object) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def count_all(address: Address, queues: Iterable[str]) -> dict[str, QueueCounts]:
+    """The counts of those of the queues that are there and may be looked at."""
+    counts = {}
+    with connected(address) as connection:
+        for queue in queues:
+            with suppress(ChannelClosedByBroker):  # another connection's own, or not allowed
+                if found := count(connection, queue):
+                    counts[queue] = found
+    return counts
+
+
+def try_permissions(address: Address) -> Exception | None:
+    """Declare a queue of one's own, publish to it, get the message; None if all that works.
+
+    Else what the broker refused it with. The queue goes with the connection.
+    """
+    try:
+        with connected(address) as connection:
+            channel = connection.channel()
+            queue = channel.queue_declare("", exclusive=True).method.queue
+            channel.confirm_delivery()
+            channel.basic_publish("", queue, b"doctor", mandatory=True)
+            channel.basic_get(queue, auto_ack=True)
+    except (AMQPError, OSError) as error:
+        return error
+    return None
+
+
+def delete_queues(address: Address, queues: Iterable[str]) -> dict[str, str]:
+    """Delete the queues with their messages; return which the broker kept, and why.
+
+    A queue that is not there is no failure. pika's exceptions go through where the
+    connection itself fails.
+    """
+    kept = {}
+    with connected(address) as connection:
+        for queue in queues:
+            try:
+                connection.channel().queue_delete(queue)
+            except ChannelClosedByBroker as error:
+                kept[queue] = explain(error).what
+    return kept

@@ -61,6 +61,10 @@ class Management:
         """The user's name and tags."""
         return self._object("whoami")
 
+    def nodes(self) -> list[Json]:
+        """The broker's nodes, with their alarms."""
+        return self._list("nodes")
+
     def vhosts(self) -> list[Json]:
         """The virtual hosts that this user may see."""
         return self._list("vhosts")

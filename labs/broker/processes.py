@@ -14,6 +14,10 @@ from dataclasses import dataclass
 
 import psutil
 
+from labs.errors import WaitedTooLong
+from labs.waiting import wait_until
+
+KILL_TIMEOUT_S = 10.0
 CLOCK_STEP_S = 2.0
 """A start time is derived from the wall clock, which may be set by a little after boot."""
 
@@ -39,8 +43,7 @@ class ProcessId:
             found = psutil.Process(self.pid)
             if abs(found.create_time() - self.started) > CLOCK_STEP_S:
                 return None
-            # A zombie has ended; only its parent has not noticed yet.
-            return None if found.status() == psutil.STATUS_ZOMBIE else found
+            return found if lives(found) else None
         except psutil.Error:
             return None
 
@@ -63,8 +66,7 @@ def end(processes: Iterable[psutil.Process], *, timeout_s: float) -> None:
     for process in asked:
         with suppress(psutil.NoSuchProcess):
             process.terminate()
-    _, left = psutil.wait_procs(asked, timeout=timeout_s)
-    kill(left)
+    kill(_left_of(asked, timeout_s))
 
 
 def kill(processes: Iterable[psutil.Process]) -> None:
@@ -73,4 +75,18 @@ def kill(processes: Iterable[psutil.Process]) -> None:
     for process in doomed:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(doomed, timeout=10)
+    _left_of(doomed, KILL_TIMEOUT_S)
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether the process is still there. A zombie has ended: only its parent has not noticed."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _left_of(processes: list[psutil.Process], timeout_s: float) -> list[psutil.Process]:
+    with suppress(WaitedTooLong):
+        wait_until(lambda: not any(map(lives, processes)), timeout_s)
+    return [process for process in processes if lives(process)]
