@@ -17,6 +17,8 @@ from typing import Any
 
 from labs.pictures.spans import Lane, Mark, Moment, Outcome, Span, Timeline
 
+BODY_LENGTH = 200  # characters of a body that are shown; it may have megabytes
+
 
 class Event(StrEnum):
     """What can happen to a worker: its own words first, then ours about it."""
@@ -52,11 +54,13 @@ class WorkerEvent:
     """All else that the worker said: `queue`, `reason`, `work_s`, `message`…"""
 
     def __str__(self) -> str:
-        """The line that the worker would print for a person."""
+        """The line that the worker would print for a person; a long body is cut."""
         again = " (redelivered)" if self.redelivered and self.event is Event.RECEIVED else ""
         body = "".join(
-            c if c.isprintable() else c.encode("unicode_escape").decode() for c in self.body
+            c if c.isprintable() else c.encode("unicode_escape").decode()
+            for c in self.body[:BODY_LENGTH]
         )
+        body += "…" if len(self.body) > BODY_LENGTH else ""
         return {
             Event.STARTED: f" [*] waits for messages in {self.details.get('queue', '')!r}",
             Event.RECEIVED: f" [x] Received {body}{again}",

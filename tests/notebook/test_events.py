@@ -46,6 +46,10 @@ def test_an_event_reads_like_the_workers_own_line_and_stays_one_line() -> None:
     assert all(str(WorkerEvent("alice", kind, 0.0)) for kind in Event)
 
 
+def test_a_long_body_is_cut_in_its_line() -> None:
+    assert str(WorkerEvent("alice", Event.DONE, 0.0, body="x" * 1000)) == f" [x] Done {'x' * 200}…"
+
+
 def test_work_is_a_span_from_received_to_done() -> None:
     timeline = timeline_of(
         [

@@ -14,6 +14,7 @@ from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
 from labs.broker.address import Address
+from labs.broker.processes import lives
 from tests.support import wait_until
 
 Cell = Any  # nbformat's cells are dictionaries with attributes
@@ -130,22 +131,17 @@ def begin_work(kernel: KernelManager) -> list[psutil.Process]:
     return [psutil.Process(int(pid)) for pid in "".join(said).split("pids")[1].split()]
 
 
-def ended(process: psutil.Process) -> bool:
-    """Whether it is gone, or only waits to be noticed by its parent."""
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-
-
 def test_workers_die_with_their_kernel(kernel: KernelManager) -> None:
     _, worker = begin_work(kernel)
     kernel.shutdown_kernel()
-    wait_until(lambda: ended(worker), 30)
+    wait_until(lambda: not lives(worker), 30)
 
 
 def test_after_a_killed_kernel_the_next_run_ends_what_it_left(kernel: KernelManager) -> None:
     its_process, worker = begin_work(kernel)
     its_process.kill()
-    wait_until(lambda: ended(its_process), 30)
-    assert not ended(worker)
+    wait_until(lambda: not lives(its_process), 30)
+    assert lives(worker)
     (begin,) = run(BEGIN)
     assert "1 worker stopped, queue work deleted" in shown(begin)
-    assert ended(worker)
+    assert not lives(worker)

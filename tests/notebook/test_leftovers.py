@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-import psutil
 import pytest
 
 from labs.broker.processes import ProcessId
@@ -52,7 +52,7 @@ def test_workers_of_a_kernel_that_is_gone_are_ended(tmp_path: Path, sleeper: Sle
     dead_kernel = ProcessId(pid=2**22 - 1, started=1.0)
     note = note_of_another_kernel(tmp_path, worker.pid, dead_kernel)
     assert WorkerNotes(tmp_path).end_left_behind("04") == 1
-    assert not psutil.pid_exists(worker.pid)
+    assert worker.wait(10) == -signal.SIGKILL
     assert not note.exists()
 
 
@@ -72,7 +72,7 @@ def test_a_notebook_begun_again_ends_its_own_workers_and_no_other_notebooks(
     WorkerNotes(tmp_path).note(mine.pid, "03")
     WorkerNotes(tmp_path).note(other.pid, "04")
     assert WorkerNotes(tmp_path).end_left_behind("03") == 1
-    assert not psutil.pid_exists(mine.pid)
+    assert mine.wait(10) == -signal.SIGKILL
     assert other.poll() is None
 
 

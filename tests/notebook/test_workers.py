@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import psutil
 import pytest
 
 from labs.broker.address import Address
+from labs.broker.connection import connected
 from labs.errors import BadInput, WaitedTooLong, WorkerFailed
 from labs.notebook import Lab
 from labs.notebook.events import Event
@@ -186,6 +188,37 @@ def test_a_changed_copy_of_the_worker_runs_and_what_it_prints_is_shown(
         publish(vhost, queue, ["x"])
         workers.wait_until_done(1)
     assert "my own work" in str(workers)
+
+
+def test_stop_in_the_notebook_interrupts_the_cell_and_not_the_workers(lab: Lab) -> None:
+    with lab.workers(queue=lab.fresh("work")) as workers:
+        pid = workers["alice"].pid
+        assert os.getpgid(pid) == pid  # a group of its own: Jupyter interrupts the kernel's
+
+
+def test_ten_thousand_messages_are_counted_and_drawn(lab: Lab, vhost: Address) -> None:
+    queue = lab.fresh("work")
+    with lab.watch(queue) as watch, lab.workers(2, queue=queue, delay=0) as workers:
+        with connected(vhost) as connection:
+            channel = connection.channel()
+            for number in range(10_000):
+                channel.basic_publish("", queue, str(number).encode())
+        workers.wait_until_done(10_000)
+    assert sorted(map(int, workers.done)) == list(range(10_000))
+    picture = lab.timeline(workers)
+    assert picture is not None
+    assert len(picture.svg) < 200_000
+    assert lab.plot(watch)
+
+
+def test_a_body_of_ten_megabytes_is_cut_in_the_pane(lab: Lab, vhost: Address) -> None:
+    queue = lab.fresh("work")
+    with lab.workers(queue=queue, delay=0) as workers:
+        publish(vhost, queue, ["x" * 10_000_000])
+        workers.wait_until_done(1)
+    assert len(workers.done[0]) == 10_000_000
+    assert len(repr(workers)) < 2_000
+    assert len(str(lab.timeline(workers))) < 2_000
 
 
 def test_no_password_is_shown_in_lists_of_processes_or_on_the_page(
