@@ -3,8 +3,9 @@
 A notebook's test runs it with a real kernel on a real broker and asserts the
 notebook's point on the values that are in the kernel then. Two desks:
 
-- `at_home`: the broker is the lab's own. (Where `LABS_TEST_BROKER_URL` names a
-  broker, that one is used in its place, by its URL: `at_home.own_broker` is False.)
+- `at_home`: the broker is the lab's own, a private node that `labs up` has started: the
+  management API answers, the broker may be restarted. (Where `LABS_TEST_BROKER_URL` names
+  another broker, it takes its place, by its URL: `at_home.own_broker` is False then.)
 - `in_class`: an ordinary user with a URL, a vhost of their own and nothing else: no
   management API, no right to restart anything.
 
@@ -35,15 +36,20 @@ the run. Short delays: a notebook's tests together take less than a minute.
 
 from __future__ import annotations
 
+import json
+import os
 import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from labs.broker.address import Address
+from labs.broker.address import Address, parse_amqp_url
 from labs.broker.management import Management
-from tests.notebooks.desk import Desk, kernel_environment
+from tests.notebooks.desk import ROOT, Desk, kernel_environment
 
 
 @pytest.fixture
@@ -63,7 +69,30 @@ def in_class(vhost: Address, broker: Address, tmp_path: Path) -> Desk:
     )
 
 
+@pytest.fixture(scope="session")
+def own_lab(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Desk]:
+    """A lab whose broker `labs up` has started; one for all notebooks, as for a learner."""
+    request.getfixturevalue("binaries")  # without an installed RabbitMQ there is none
+    home = tmp_path_factory.mktemp("own lab") / ".labs"
+    environment = kernel_environment(home)
+
+    def labs(*words: str) -> None:
+        command = [sys.executable, "-m", "labs", *words]
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    labs("up", "--with", "native")
+    known = json.loads((home / "state.json").read_text())
+    address = replace(parse_amqp_url(known["url"]), management_url=known["management_url"])
+    yield Desk(home, address, address, environment, own_broker=True)
+    labs("down", "--wipe")
+
+
 @pytest.fixture
-def at_home(in_class: Desk) -> Desk:
+def at_home(request: pytest.FixtureRequest) -> Desk:
     """A learner at home, with the lab's own broker."""
-    return in_class
+    given = "LABS_TEST_BROKER_URL" in os.environ and "LABS_RABBITMQ" not in os.environ
+    desk: Desk = request.getfixturevalue("in_class" if given else "own_lab")
+    return desk

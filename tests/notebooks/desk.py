@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import pytest
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 import labs
@@ -142,6 +144,15 @@ class Run:
             self.notebook.cells.pop()
         return _words(cell)
 
+    def failing(self, code: str) -> str:
+        """Run code that is meant to fail; what then stands under the cell."""
+        cell = nbformat.v4.new_code_cell(code)  # type: ignore[no-untyped-call]
+        self.notebook.cells.append(cell)
+        with pytest.raises(CellExecutionError):
+            self._client.execute_cell(cell, len(self.notebook.cells) - 1, store_history=False)
+        self.notebook.cells.pop()
+        return _words(cell)
+
     def words(self, cell_id: str | None = None) -> str:
         """The text that a cell (or all together) shows, as a person reads it in a terminal."""
         if cell_id is not None:
@@ -189,12 +200,13 @@ def assert_clean(run: Run, desk: Desk) -> None:
     assert desk.left_behind() == []
 
 
-def kernel_environment(home: Path, address: Address | None) -> dict[str, str]:
-    """What a kernel of the lab has in its environment; `address` is given as AMQP_URL."""
+def kernel_environment(home: Path, address: Address | None = None) -> dict[str, str]:
+    """What a kernel of the lab has in its environment; an `address` is given as AMQP_URL."""
+    foreign = ("AMQP_", "LABS_", "QUEUE", "DELAY")
     environment = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("AMQP_", "LABS_", "QUEUE", "DELAY"))
+        if name == "LABS_RABBITMQ" or not name.startswith(foreign)
     }
     programs = str(Path(sys.executable).parent)
     environment["PATH"] = os.pathsep.join([programs, environment.get("PATH", "")])
