@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from labs.broker.address import Address
@@ -21,6 +22,8 @@ from labs.broker.explain import explain
 from labs.errors import BrokerUnreachable
 
 NOT_FOUND = 404
+FAILURES = (AMQPError, AMQPConnectorException, OSError)
+"""What pika raises; a handshake that takes too long is none of its own AMQPErrors."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def in_words(address: Address) -> Iterator[None]:
     """
     try:
         yield
-    except (AMQPError, OSError) as error:
+    except FAILURES as error:
         meaning = explain(error)
         raise BrokerUnreachable(
             f"{address.shown}: {meaning.what} {meaning.cause}".rstrip(), remedy=meaning.cure
@@ -135,7 +138,7 @@ def try_permissions(address: Address) -> Exception | None:
             channel.confirm_delivery()
             channel.basic_publish("", queue, b"doctor", mandatory=True)
             channel.basic_get(queue, auto_ack=True)
-    except (AMQPError, OSError) as error:
+    except FAILURES as error:
         return error
     return None
 

@@ -6,12 +6,14 @@ the words themselves are shown, and what always helps.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from labs.broker.nodefiles import NodeFiles
 from labs.errors import BrokerFailed
 
 AFRESH = "`labs down --wipe` and `labs up` start afresh; queues and messages are then gone."
+FIRST_ERRORS, LAST_LINES = 6, 8
 
 
 class PortTaken(BrokerFailed):
@@ -59,16 +61,28 @@ DEATHS = (
 
 
 def death_of(files: NodeFiles) -> BrokerFailed:
-    """The exception that tells why the node ended, with the last lines of its log."""
-    said = files.said().lower()
-    tail = files.log_tail(12) or "(it said nothing)"
+    """The exception that tells why the node ended, with the telling lines of its log."""
+    said = files.said()
+    lines = _telling(said) or "(it said nothing)"
     for death in DEATHS:
-        if any(mark.lower() in said for mark in death.marks):
+        if any(mark.lower() in said.lower() for mark in death.marks):
             return death.kind(
-                f"RabbitMQ did not start: {death.what} The last lines of its log:\n{tail}",
+                f"RabbitMQ did not start: {death.what} From its log:\n{lines}",
                 remedy=death.remedy,
             )
     return BrokerFailed(
-        f"RabbitMQ ended before it was ready. The last lines of its log:\n{tail}",
+        f"RabbitMQ ended before it was ready. From its log:\n{lines}",
         remedy=f"The whole log is {files.log}. {AFRESH}",
     )
+
+
+def _telling(said: str) -> str:
+    """The first lines that are errors, and the last lines of all.
+
+    When Erlang ends on an error its last words are long and say little; the reason
+    was given before them.
+    """
+    lines = [line for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if re.search(r"\[error\].*\w+ \w+|ERROR", line)]
+    last = [line for line in lines[-LAST_LINES:] if line not in errors[:FIRST_ERRORS]]
+    return "\n".join([*errors[:FIRST_ERRORS], *last])

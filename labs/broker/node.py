@@ -17,7 +17,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -103,8 +103,8 @@ class PrivateNode:
         return self._start(progress or silent, before.amqp, before.management)
 
     def wipe(self) -> None:
-        """Stop the node and delete its folder: queues, messages, users, logs."""
-        self.stop()
+        """End the node and delete its folder: queues, messages, users, logs."""
+        self.kill()  # nothing is to be saved
         shutil.rmtree(self.home, ignore_errors=True)
         self._lock_file.unlink(missing_ok=True)
 
@@ -136,8 +136,10 @@ class PrivateNode:
         """The last lines of what the node said."""
         return self.files.log_tail(lines)
 
-    def control(self, *arguments: str, timeout_s: float = 60.0) -> str:
+    def control(self, *arguments: str, answer: str = "", timeout_s: float = 60.0) -> str:
         """Run `rabbitmqctl` on the node and return what it printed (about a second a call).
+
+        `answer` is what it reads: a password is no argument, which everybody could see.
 
         Raises:
             BrokerFailed: it failed; with its words.
@@ -149,6 +151,7 @@ class PrivateNode:
         done = subprocess.run(
             binaries.command("rabbitmqctl", "-n", NODENAME, *arguments),
             env=self.files.environment(its_ports, binaries),
+            input=answer,
             capture_output=True,
             text=True,
             timeout=timeout_s,
@@ -234,7 +237,8 @@ class PrivateNode:
                 if "ACCESS_REFUSED" in repr(refused.__cause__) and not mended:
                     # The data are older than the password: login.json was lost or torn.
                     mended = True
-                    self.control("change_password", USERNAME, address.password)
+                    with suppress(BrokerFailed):  # or it was somebody else's broker that refused
+                        self.control("change_password", USERNAME, answer=address.password)
                 return False
             return True
 

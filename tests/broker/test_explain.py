@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import pika
 import pika.exceptions
@@ -99,13 +100,17 @@ def fail_cancelled(_: object) -> None:
     raise pika.exceptions.ConsumerCancelled("by the broker")
 
 
+def consume_as_before_pika_1(channel: Any) -> None:
+    channel.basic_consume(print, queue="hello", no_ack=True)
+
+
 ON_A_CHANNEL: dict[str, tuple[Provoke, str]] = {
     "E7": (redeclare, "x-max-length"),
     "E8": (use_after_error, "first error"),
     "E9": (lambda channel: channel.basic_consume("nosuch", print), "nosuch"),
     "E10": (publish_to_no_exchange, "nosuch"),
     "E11": (ack_what_was_never_delivered, "delivery 1"),
-    "E14": (lambda c: c.basic_consume(print, queue="hello", no_ack=True), "1.0"),  # type: ignore[call-arg]
+    "E14": (consume_as_before_pika_1, "1.0"),
     "E15": (lambda c: c.basic_publish("", "hello", {"a": 1}), "dict"),  # type: ignore[arg-type]
     "E17": (consume_beside_an_exclusive_consumer, "hello"),
     "E19": (publish_mandatory_to_nobody, "no queue"),
