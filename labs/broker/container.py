@@ -21,6 +21,7 @@ from docker.models.containers import Container
 
 from labs.broker import compose, ports
 from labs.broker.address import Address
+from labs.broker.deaths import telling
 from labs.broker.files import write_private
 from labs.errors import BrokerFailed, BrokerMissing, BrokerUnreachable
 from labs.waiting import wait_until
@@ -31,6 +32,7 @@ AMQP_PORT, MANAGEMENT_PORT, NOTEBOOKS_PORT = 5672, 15672, 8888
 START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 30
 CALL_TIMEOUT_S = 60
+LOG_LINES = 300
 START_ATTEMPTS = 3
 
 PROJECT, PASSWORD = "COMPOSE_PROJECT_NAME", "RABBITMQ_PASSWORD"
@@ -231,12 +233,11 @@ def _health(container: Container) -> str:
 
 def _did_not_start(container: Container, health: str) -> BrokerFailed:
     try:
-        said = b"".join(container.logs(tail=compose.LAST_LINES, stream=True))
+        log = b"".join(container.logs(tail=LOG_LINES, stream=True)).decode(errors="replace")
     except (APIError, NotFound):
-        said = b""
-    text = said.decode(errors="replace").rstrip()
+        log = ""
     return BrokerFailed(
-        f"The container of RabbitMQ is {health}. The last it said:\n{text}",
+        f"The container of RabbitMQ is {health}. From its log:\n{telling(log)}",
         remedy="`labs down --wipe` and `labs up --with docker` begin anew, with no data.",
     )
 

@@ -63,7 +63,7 @@ DEATHS = (
 def death_of(files: NodeFiles) -> BrokerFailed:
     """The exception that tells why the node ended, with the telling lines of its log."""
     said = files.said()
-    lines = _telling(said) or "(it said nothing)"
+    lines = telling(said) or "(it said nothing)"
     for death in DEATHS:
         if any(mark.lower() in said.lower() for mark in death.marks):
             return death.kind(
@@ -76,7 +76,7 @@ def death_of(files: NodeFiles) -> BrokerFailed:
     )
 
 
-def _telling(said: str) -> str:
+def telling(said: str) -> str:
     """The first lines that are errors, and the last lines of all.
 
     When Erlang ends on an error its last words are long and say little; the reason

@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -103,8 +104,23 @@ def image(engine: str, tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def checkout(tmp_path: Path, image: str) -> Iterator[Path]:
-    """A checkout of its own, so that this one's `.env` stays as it is; wiped afterwards."""
-    root = tmp_path / "a checkout"
+    """A checkout of the test's own, so that this one's `.env` stays as it is."""
+    with copied(tmp_path / "a checkout", image) as root:
+        yield root
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, image: str) -> Iterator[ComposeBroker]:
+    """A broker in a container, for the tests that leave it as it is."""
+    with copied(tmp_path_factory.mktemp("compose") / "a checkout", image) as root:
+        broker = ComposeBroker(root)
+        broker.start()
+        yield broker
+
+
+@contextmanager
+def copied(root: Path, image: str) -> Iterator[Path]:
+    """What Docker and `labs` need of this checkout, in a folder of its own; wiped afterwards."""
     root.mkdir()
     for name in ("docker-compose.yml", "qprocessor.py"):
         shutil.copy(ROOT / name, root)
