@@ -24,6 +24,8 @@ from labs.notebook.record import Record
 from labs.waiting import wait_until
 
 STOP_TIMEOUT_S = 10.0
+GIVES_BACK = {Event.DISCONNECTED, Event.STOPPED, Event.KILLED, Event.CRASHING, Event.FAILED}
+"""With these the connection is gone, and with it all that it held unacknowledged."""
 LINE_LENGTH = 200  # of a line in the pane; a body may have megabytes
 DETAILS = {Event.ACKNOWLEDGED}  # told and counted, but no line in the pane of its own
 
@@ -216,7 +218,7 @@ class Worker(Record):
                 self._held += 1
             elif event.event is Event.ACKNOWLEDGED:
                 self._held -= 1
-            elif event.event in (Event.DISCONNECTED, Event.KILLED):
+            elif event.event in GIVES_BACK:
                 self._held = 0
         if event.event not in DETAILS:
             self._say(str(event))
