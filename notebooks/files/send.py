@@ -6,7 +6,10 @@ import os
 import sys
 from pathlib import Path
 
-import pika
+try:
+    import pika
+except ModuleNotFoundError:
+    sys.exit(" [!] This Python has no pika. Run `source .venv/bin/activate` first.")
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--queue", default="hello", help="the queue's name (default: hello)")
