@@ -16,6 +16,7 @@ an exit code of its own. To make it do real work, change `work`.
 from __future__ import annotations
 
 import base64
+import io
 import json
 import logging
 import os
@@ -298,21 +299,25 @@ class Subscription(threading.Thread):
                 self.connection.add_callback_threadsafe(action)
 
     def run(self) -> None:
-        """Consume until closed, or until a failure, which goes to the main thread."""
+        """Consume until closed, or until a failure, which the main thread raises."""
         self.attempt = 0  # to connect, since it last consumed
-        while not self.closing.is_set():
-            try:
-                self._connect()
-                self._consume()
-            except (AMQPError, OSError) as reason:
-                failure = self._failure(kind_of(reason), getattr(reason, "reply_text", ""))
-                if not self.settings.reconnect or failure.kind not in MAY_PASS:
-                    self.worker.inbox.put(failure)
-                    return
-                self._pause(failure)
-            except BaseException as error:  # noqa: BLE001 - a Failure too: the main thread raises it again
-                self.worker.inbox.put(error)
+        try:
+            while not self.closing.is_set():
+                self._consume_until_closed()
+        except BaseException as error:  # noqa: BLE001 - raised again, where it can be seen
+            self.worker.inbox.put(error)
+
+    def _consume_until_closed(self) -> None:
+        try:
+            self._connect()
+            self._consume()
+        except (AMQPError, OSError) as reason:
+            if self.closing.is_set():
                 return
+            failure = self._failure(kind_of(reason), getattr(reason, "reply_text", ""))
+            if not self.settings.reconnect or failure.kind not in MAY_PASS:
+                raise failure from reason
+            self._pause(failure)
 
     def _connect(self) -> None:
         settings = self.settings
@@ -438,11 +443,11 @@ class Worker:
     def take_from_inbox(self) -> None:
         """Handle the next message, if one comes before the worker loses its patience."""
         patience_s = None
-        if self.settings.idle_timeout is not None:
-            idle_since = self.idle_since or time.monotonic()
-            patience_s = idle_since + self.settings.idle_timeout - time.monotonic()
+        if self.settings.idle_timeout is not None and self.idle_since is not None:
+            patience_s = self.idle_since + self.settings.idle_timeout - time.monotonic()
             if patience_s <= 0:
-                return self.stop("idle-timeout")
+                self.stop("idle-timeout")
+                return
         with suppress(Empty):
             item = self.inbox.get(timeout=patience_s)
             if isinstance(item, BaseException):
@@ -741,6 +746,8 @@ def main(durable: bool | None, **flags: Any) -> None:
     log = logging.getLogger("pika")  # it logs what `Failure` says better
     log.addHandler(logging.NullHandler())
     log.propagate = False
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a screen that can't show a letter shows its code
+        sys.stdout.reconfigure(errors="backslashreplace")
     must_be_durable = flags["queue_type"] in ("quorum", "stream")
     if must_be_durable and durable is False:
         raise click.UsageError(f"A {flags['queue_type']} queue can't be transient.")
