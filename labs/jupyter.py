@@ -24,9 +24,11 @@ from labs.waiting import wait_until
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
-QUIET_SETTINGS = {
+SETTINGS = {
     # No pop-up asks whether to fetch news, and nothing is fetched from outside.
-    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+    # Every cell stays on the page: pictures above and below go on being alive while one scrolls.
+    "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
 }
 
 
@@ -65,7 +67,7 @@ class JupyterLab:
         """
         settings = self.home / "settings"
         settings.mkdir(parents=True, exist_ok=True)
-        (settings / "overrides.json").write_text(json.dumps(QUIET_SETTINGS), encoding="utf-8")
+        (settings / "overrides.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 self._command(settings),

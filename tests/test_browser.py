@@ -69,7 +69,8 @@ def test_a_notebook_run_in_a_browser_shows_its_picture_and_asks_nothing_of_the_o
 
     page.goto(lab.url.replace("00-start-here.ipynb", NOTEBOOK))
     page.get_by_role("menuitem", name="Run", exact=True).wait_for(timeout=PATIENCE_MS)
-    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=PATIENCE_MS)
+    # Cells that are run before their kernel is there make Lab ask which kernel to use.
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=PATIENCE_MS)
     run_all_cells(page)
 
     picture = page.locator(".jp-OutputArea svg[role=img]").first
