@@ -28,7 +28,7 @@ try:
             print(f" [x] Sent {body}")
 except pika.exceptions.UnroutableError:
     sys.exit(f" [!] There is no queue {arguments.queue!r}. Start a worker first: it makes one.")
-except ValueError:
+except (ValueError, IndexError):
     sys.exit(" [!] AMQP_URL can't be read. Its form: amqp://user:password@host:port/vhost")
 except (pika.exceptions.AMQPError, OSError) as error:
     sys.exit(f" [!] Nothing could be sent: {error!r}. Is the broker there? `labs status` tells.")
