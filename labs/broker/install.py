@@ -55,7 +55,7 @@ def install(progress: Progress) -> None:
         BrokerMissing: apt failed; with its last lines.
     """
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    progress("installing the package rabbitmq-server with apt-get; its service stays off")
+    progress("apt-get installs rabbitmq-server")
     with _services_stay_off(sudo):
         done = _apt(sudo, "install", "--yes", "--no-install-recommends", "rabbitmq-server")
         if done.returncode:

@@ -76,6 +76,11 @@ def recall() -> FoundBroker | None:
     return FoundBroker(replace(address, management_url=management), source)
 
 
+def is_torn() -> bool:
+    """Whether word was left that can't be read."""
+    return (labs_home() / "state.json").exists() and recall() is None
+
+
 def forget() -> None:
     """Take the word back: there is no broker any more."""
     for name in ("state.json", "amqp-url"):

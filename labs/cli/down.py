@@ -26,10 +26,10 @@ def command(wipe: bool) -> None:
             tell("RabbitMQ stops")
         # Even if no process is known: what a crash made us forget is found and ended.
         node.wipe() if wipe else node.stop()
-        if known and known.source is Source.DOCKER:
+        if state.is_torn() or (known and known.source is Source.DOCKER):
             tell("the container stops")
             container = locate.own_container()
-            was_running = container.is_running()
+            was_running = was_running or container.is_running()
             container.wipe() if wipe else container.stop()
     state.forget()
     if known and known.source is Source.SERVER:

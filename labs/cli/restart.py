@@ -7,7 +7,6 @@ import time
 import click
 
 from labs.broker import locate, state
-from labs.broker.node import PrivateNode
 from labs.broker.state import FoundBroker, Source
 from labs.cli.output import progress, took
 from labs.cli.up import describe
@@ -33,13 +32,8 @@ def command() -> None:
     begun = time.monotonic()
     broker = locate.own_node() if found.source is Source.NATIVE else locate.own_container()
     with progress() as tell:
-        if isinstance(broker, PrivateNode):
-            tell("RabbitMQ stops")
-            address = broker.restart(tell)
-        else:
-            tell("the container restarts")
-            broker.restart()
-            address = found.address
+        tell("RabbitMQ stops")
+        address = broker.restart(tell)
     again = FoundBroker(address, found.source)
     state.remember(again)
     click.echo(f"Restarted ({took(begun)}).")

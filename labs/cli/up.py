@@ -8,7 +8,7 @@ import click
 
 from labs.broker import locate
 from labs.broker.state import FoundBroker, Source
-from labs.cli.output import progress, took
+from labs.cli.output import Progress, progress, took
 
 HOW = {
     Source.SERVER: "a server that is there already",
@@ -63,14 +63,24 @@ def describe(found: FoundBroker) -> None:
     click.echo("  to stop      labs down" if found.is_ours else "  to forget    labs down")
 
 
-def install_if_missing(url: str | None, with_: str | None, tell: object) -> None:
-    """Install the package where nothing else could be the broker, and it can be done."""
+def install_if_missing(url: str | None, with_: str | None, tell: Progress) -> None:
+    """Install the package where nothing else could be the broker, and it can be done.
+
+    Raises:
+        BrokerMissing: apt failed; with its words.
+    """
     from labs.broker.binaries import installed
+
+    if with_ == "docker" or locate.given(url) or locate.running() or installed():
+        return
+    from labs.broker.container import docker_available
     from labs.broker.install import can_install
     from labs.broker.install import install as install_package
 
-    assert callable(tell)
-    if with_ == "docker" or locate.given(url) or locate.running() or installed():
-        return
-    if can_install():
+    if can_install() and (with_ == "native" or docker_available() is None):
+        click.echo(
+            "No RabbitMQ is installed here: installing the package rabbitmq-server with apt-get. "
+            "Its service stays off; the lab starts a node of its own.",
+            err=True,
+        )
         install_package(tell)
