@@ -67,3 +67,9 @@ class NotPossibleHere(LabError):
     """Raised when something needs more rights than one has here, such as on a class server."""
 
     exit_code = 9
+
+
+class JupyterFailed(LabError):
+    """Raised when JupyterLab does not start, with the last lines that it wrote."""
+
+    exit_code = 10

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import httpx
 
-from labs.errors import LabError
+from labs.errors import JupyterFailed
 from labs.waiting import wait_until
 
 START_TIMEOUT_S = 60.0
@@ -30,12 +30,6 @@ SETTINGS = {
     # Every cell stays on the page: pictures above and below go on being alive while one scrolls.
     "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
 }
-
-
-class JupyterFailed(LabError):
-    """Raised when JupyterLab does not start, with the last lines that it wrote."""
-
-    exit_code = 8
 
 
 class JupyterLab:
