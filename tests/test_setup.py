@@ -163,7 +163,7 @@ def test_a_second_make_lab_installs_nothing_and_needs_no_network(
     checkout: Checkout, tmp_path: Path
 ) -> None:
     stamp = checkout.root / ".venv" / "installed-requirements.txt"
-    password = checkout.root / ".labs" / "amqp-url"
+    password = checkout.root / ".labs" / "node" / "login.json"
     if not stamp.exists():
         pytest.skip("the first make lab is a test of its own")
     before = stamp.stat().st_mtime_ns, password.read_text()
