@@ -44,13 +44,13 @@ try:
 except ModuleNotFoundError as missing:
     sys.exit(
         f"qprocessor.py needs the package {missing.name}, which this Python does not have. Type\n"
-        "`source .venv/bin/activate` where the lab is set up, or start it by `uv run qprocessor.py`,"
-        "\nor type `pip install pika click`."
+        "`source .venv/bin/activate` where the lab is set up, or start it by\n"
+        "`uv run qprocessor.py`, or type `pip install pika click`."
     )
 
 VERSION = "0.1.0"
 GRACE_S = 4.0  # what the message in hand may still take after Ctrl-C; few give a program over 5 s
-LONGEST_PAUSE_S = 10.0  # between two attempts to reconnect
+LONGEST_PAUSE_S = 5.0  # between two attempts to reconnect
 LONGEST_SHOWN = 1000  # characters of a body on the screen
 
 
@@ -209,15 +209,16 @@ def on_one_line(body: bytes) -> str:
     return re.sub(control, lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+LINES = {
+    "received": " [x] Received",
+    "done": " [x] Done",
+    "lost": " [!] Lost",
+    "crashing": " [!] Crashing in the middle of",
+}
+
+
 class Voice:
     """Says on standard output what happens: lines for people, or JSON objects for programs."""
-
-    LINES = {
-        "received": " [x] Received",
-        "done": " [x] Done",
-        "lost": " [!] Lost",
-        "crashing": " [!] Crashing in the middle of",
-    }
 
     def __init__(self, settings: Settings) -> None:
         self.name, self.json, self.quiet = settings.name, settings.json, settings.quiet
@@ -250,9 +251,9 @@ class Voice:
             if event == "received" and body.encode() != message.body:
                 facts["body_base64"] = base64.b64encode(message.body).decode()
             self.say(event, "", **facts)
-        elif event in self.LINES:
+        elif event in LINES:
             again = " (redelivered)" if event == "received" and message.redelivered else ""
-            self.say(event, f"{self.LINES[event]} {on_one_line(message.body)}{again}")
+            self.say(event, f"{LINES[event]} {on_one_line(message.body)}{again}")
 
 
 # --- The connection, in a thread of its own --------------------------------------------
@@ -589,7 +590,7 @@ class Manual(click.Command):
             with formatter.section(title):
                 formatter.write_dl(records)
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_epilog(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the environment's part, tab completion and the exit codes."""
         formatter.write_paragraph()
         formatter.write_text(
@@ -616,14 +617,15 @@ def broker_from(
     beside = Path(__file__).resolve().parent / ".labs" / "amqp-url"
     if not url and not host and beside.is_file():
         url = beside.read_text().strip()
+    parts = urlsplit(url or "amqp://guest:guest@localhost:5672/%2F")  # RabbitMQ's own
     try:
-        parts = urlsplit(url or "amqp://guest:guest@localhost:5672/%2F")  # RabbitMQ's own
         port = given["port"] or parts.port
-        if parts.scheme not in ("amqp", "amqps") or parts.query or "/" in parts.path[1:]:
-            raise ValueError
+        legal = parts.scheme in ("amqp", "amqps") and not parts.query and "/" not in parts.path[1:]
     except ValueError:
+        legal = False
+    if not legal:
         form = "amqp://user:password@host:port/vhost, where the virtual host / is %2F"
-        raise click.UsageError(f"The URL of the broker can't be read. Write {form}.") from None
+        raise click.UsageError(f"The URL of the broker can't be read. Write {form}.")
     tls = tls or parts.scheme == "amqps"
     host = host or parts.hostname or "localhost"
     return pika.ConnectionParameters(
@@ -651,12 +653,13 @@ def short_name(_context: click.Context, flag: click.Parameter, value: str) -> st
 @click.option(
     "--url",
     envvar="AMQP_URL",
-    help="amqp://user:password@host:port/vhost [default: AMQP_URL; else .labs/amqp-url beside this file; else RabbitMQ's own, guest at localhost]",
+    help="amqp://user:password@host:port/vhost  [default: AMQP_URL in the environment, else "
+    ".labs/amqp-url beside this file, else RabbitMQ's own: guest at localhost]",
 )
-@click.option("--host", help="Instead of the URL's, like the five that follow.")
-@click.option("--port", type=click.IntRange(1, 65535), help="[default: 5672; 5671 with TLS]")
+@click.option("--host", help="Instead of the URL's, as are the next five.")
+@click.option("--port", type=click.IntRange(1, 65535), help="[default: 5672, with TLS 5671]")
 @click.option("--vhost", help="The virtual host.")
-@click.option("--username")
+@click.option("--username", help="Who you are to the broker.")
 @click.option(
     "--password",
     prompt=True,
@@ -668,7 +671,7 @@ def short_name(_context: click.Context, flag: click.Parameter, value: str) -> st
 @click.option(
     "--heartbeat",
     type=click.IntRange(0, 65535),
-    help="Seconds; a peer silent for two of these is dead. 0: never. [default: as the broker says]",
+    help="Seconds; who is silent for two of these is dead; 0: never.  [default: the broker's]",
 )
 @click.option(
     "--reconnect",
@@ -681,28 +684,30 @@ def short_name(_context: click.Context, flag: click.Parameter, value: str) -> st
     default="hello",
     show_default=True,
     callback=short_name,
-    help="If it exists, it is used as it is; else it is declared.",
+    help="If it exists it is used as it is, whatever its properties; else it is declared:",
 )
 @click.option(
     "--durable/--transient",
     default=None,
-    help="Declare it so that it survives the broker's restart, or not. [default: transient, as by queue_declare(queue='hello')]",
+    help="to survive the broker's restart, or not.  [default: transient, as "
+    "queue_declare(queue='hello') has it]",
 )
 @click.option(
     "--queue-type",
     type=click.Choice(["classic", "quorum", "stream"]),
-    help="Declare it so; quorum and stream are durable.",
+    help="as this type; quorum queues and streams are always durable.",
 )
 @click.option(
     "--acknowledge",
     is_flag=True,
-    help="Acknowledge each message after the work. Without this, the broker forgets a message as it sends it (auto_ack).",
+    help="Acknowledge each message after its work. Without this the broker forgets a message "
+    "as it sends it (auto_ack).",
 )
 @click.option(
     "--prefetch",
     type=click.IntRange(0, 65535),
     default=0,
-    help="How many unacknowledged messages the broker may send here. [default: 0, no limit]",
+    help="How many unacknowledged messages may be here.  [default: 0, no limit]",
 )
 @click.option(
     "--delay",
@@ -711,7 +716,7 @@ def short_name(_context: click.Context, flag: click.Parameter, value: str) -> st
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    help="Work for each character; 0 for none.",
+    help="Work so long for each character; 0: no work.",
 )
 @click.option(
     "--lose-every",
@@ -734,9 +739,9 @@ def short_name(_context: click.Context, flag: click.Parameter, value: str) -> st
 )
 @click.option(
     "--name",
-    callback=short_name,
     default=lambda: f"worker-{os.getpid()}",
-    help="What this worker calls itself. [default: worker-PID]",
+    callback=short_name,
+    help="What this worker is called.  [default: worker-PID]",
 )
 @click.option("--quiet", is_flag=True, help="Say nothing of single messages.")
 @click.option("--json", is_flag=True, help="Say all as JSON, one object a line.")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+import pika
 
 import qprocessor as the_program
 from labs.broker.address import Address
@@ -21,10 +21,10 @@ ONCE = ("--idle-timeout", "0")
 
 def parts(vhost: Address) -> list[str]:
     """The flags that say all of an address, one by one."""
-    return (
-        ["--host", vhost.host, "--port", str(vhost.port), "--vhost", vhost.vhost]
-        + ["--username", vhost.username, "--password", vhost.password]
-    )  # fmt: skip
+    return [
+        *("--host", vhost.host, "--port", str(vhost.port), "--vhost", vhost.vhost),
+        *("--username", vhost.username, "--password", vhost.password),
+    ]
 
 
 def test_amqp_url_in_the_environment_says_where_the_broker_is(qprocessor: Qprocessor) -> None:
@@ -87,7 +87,7 @@ def test_without_any_word_it_is_rabbitmqs_own_default() -> None:
     nothing = dict.fromkeys(("port", "vhost", "username", "password", "heartbeat"))
     found = the_program.broker_from(None, "localhost", False, name="x", **nothing)
     assert (found.host, found.port, found.virtual_host) == ("localhost", 5672, "/")
-    assert found.credentials == the_program.pika.PlainCredentials("guest", "guest")
+    assert found.credentials == pika.PlainCredentials("guest", "guest")
     assert found.ssl_options is None
 
 
@@ -95,11 +95,12 @@ def test_tls_means_port_5671_and_the_systems_trust() -> None:
     nothing = dict.fromkeys(("port", "vhost", "username", "password", "heartbeat"))
     found = the_program.broker_from("amqps://broker.example.org", None, False, name="x", **nothing)
     assert found.port == 5671
+    assert found.ssl_options
     assert found.ssl_options.server_hostname == "broker.example.org"
     assert found.ssl_options.context.check_hostname
 
 
-def test_a_password_is_asked_for_and_not_shown(qprocessor: Qprocessor, vhost: Address) -> None:
+def test_a_password_is_asked_for_and_not_shown(vhost: Address) -> None:
     leader, follower = pty.openpty()
     with subprocess.Popen(
         [sys.executable, str(SCRIPT), "--password", *ONCE],
@@ -161,7 +162,7 @@ def test_it_can_be_started_as_a_program_and_by_uv() -> None:
     assert 'dependencies = ["click' in head
 
 
-def test_importing_it_does_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_importing_it_does_nothing() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", "import qprocessor"],
         cwd=SCRIPT.parent,

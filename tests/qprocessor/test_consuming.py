@@ -229,7 +229,8 @@ def test_quiet_says_nothing_of_single_messages(qprocessor: Qprocessor, vhost: Ad
     worker = qprocessor.run("--quiet", "--delay", "0", "--max-messages", "9", "--name", "bob")
     assert worker.out == (
         " [*] bob waits for messages in 'hello'. To stop, press Ctrl-C\n"
-        " [*] bob stopped (max-messages): received 9, done 9, lost 0, acknowledged 0, redelivered 0\n"
+        " [*] bob stopped (max-messages): "
+        "received 9, done 9, lost 0, acknowledged 0, redelivered 0\n"
     )
 
 
