@@ -117,7 +117,7 @@ class ComposeBroker:
 
     def wipe(self) -> None:
         """Remove the container and its volume: queues, messages, users."""
-        if docker_available() is not None and self._env_file.exists():
+        if docker_available() is not None and PASSWORD in self._settings():
             self._compose("down", "--volumes", "--remove-orphans")
 
     def is_running(self) -> bool:

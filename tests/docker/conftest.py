@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,10 +75,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.wait(60)
 
 
-@pytest.fixture(scope="session")
-def tree() -> Tree:
-    """A Debian with RabbitMQ 4.3 in it."""
-    found = tree_of("4.3", cache_folder())
+def had(series: str) -> Tree:
+    """The tree with this series of RabbitMQ, fetched if need be."""
+    found = tree_of(series, cache_folder())
     try:
         fetch(found, print)
     except CannotFetch as error:
@@ -86,9 +86,10 @@ def tree() -> Tree:
 
 
 @pytest.fixture(scope="session")
-def image(engine: str, tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> str:
+def image(engine: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The stand-in for the image that docker-compose.yml names."""
     assert engine
+    tree = had("4.3")
     name = f"queue-labs/rabbitmq-stand-in:{tree.binaries.version}-management"
     if image_exists(name):
         return name
@@ -99,6 +100,33 @@ def image(engine: str, tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> 
     import_tree(
         tree.folder / "root", name, IMAGE_CHANGES, "-C", str(extra), "./etc/rabbitmq/conf.d"
     )
+    return name
+
+
+@pytest.fixture(scope="session")
+def python_image(engine: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The stand-in for the official image of Python: Debian's, in a venv that is first on PATH."""
+    assert engine
+    debian, name = "queue-labs/debian-stand-in", "queue-labs/python-stand-in"
+    if not image_exists(debian):
+        import_tree(had("4.0").folder / "root", debian, ("ENV PATH=/usr/sbin:/usr/bin:/sbin:/bin",))
+    folder = tmp_path_factory.mktemp("python")
+    # What this machine trusts, it trusts too: its package registry may be a mirror.
+    bundle = Path(ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt")
+    shutil.copy(bundle, folder / "ca-certificates.crt")
+    (folder / "Dockerfile").write_text(
+        f"FROM {debian}\n"
+        "RUN apt-get update -qq"
+        " && apt-get install -qq --yes --no-install-recommends python3-venv"
+        " && python3 -m venv /opt/python\n"
+        "COPY ca-certificates.crt /etc/ssl/certs/\n"
+        "ENV PATH=/opt/python/bin:/usr/bin:/bin PIP_CERT=/etc/ssl/certs/ca-certificates.crt\n"
+    )
+    built = subprocess.run(
+        ["docker", "build", "--tag", name, str(folder)], capture_output=True, text=True, check=False
+    )
+    if built.returncode:
+        missing("the stand-in for Python's image can't be built:\n" + built.stdout[-600:])
     return name
 
 
