@@ -216,6 +216,16 @@ def test_a_torn_state_file_is_no_harm(labs: Command) -> None:
     assert json.loads((labs.home / "state.json").read_text())["source"] == "native"
 
 
+def test_a_broker_that_was_killed_is_known_to_be_gone_and_comes_back(labs: Command) -> None:
+    server = next(pid for pid in labs.processes() if "beam" in process_name(pid))
+    os.kill(server, signal.SIGKILL)
+    support.wait_until(lambda: not process_name(server), 10)
+
+    assert labs("status").returncode == BrokerMissing.exit_code
+    assert labs("up").returncode == 0
+    assert log_in(address_of(labs))
+
+
 def test_restart_keeps_the_address_and_what_is_persistent(labs: Command) -> None:
     address = address_of(labs)
     support.declare(address, "kept", durable=True)
@@ -392,6 +402,13 @@ def test_tab_completes_commands(new: Command) -> None:
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_there_for_each_shell(new: Command, shell: str) -> None:
     assert "_LABS_COMPLETE" in new("completion", shell).stdout
+
+
+def test_docker_that_was_asked_for_and_is_not_there_is_said(new: Command) -> None:
+    done = new("up", "--with", "docker", DOCKER_HOST="unix:///nowhere/docker.sock")
+
+    assert done.returncode == BrokerMissing.exit_code
+    assert "Docker" in done.stderr
 
 
 def test_a_folder_that_may_not_be_written_to_ends_with_a_sentence(tmp_path: Path) -> None:

@@ -136,10 +136,11 @@ def _port(address: Address) -> Finding:
         and address.host == ports.LOOPBACK
         and not ports.is_free(AMQP_PORT)
     ):
+        who = ports.holder(AMQP_PORT)
         return Finding(
             "port",
             State.CAREFUL,
-            f"{what}; the usual {AMQP_PORT} is another program's.",
+            f"{what}; the usual {AMQP_PORT} is another program's{who and f' ({who})'}.",
             f"Programs that connect to {AMQP_PORT} by default meet that one: give them the URL "
             "that `labs env` prints.",
         )

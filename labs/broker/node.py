@@ -272,8 +272,9 @@ class PrivateNode:
     def _choose_ports(self, amqp: int, management: int) -> NodePorts:
         for wanted in (self._amqp_port, self._management_port):
             if wanted is not None and not ports.is_free(wanted):
+                who = ports.holder(wanted)
                 raise BrokerFailed(
-                    f"Port {wanted} is taken by another program.",
+                    f"Port {wanted} is taken by another program{who and f' ({who})'}.",
                     remedy="Leave the choice to the kit, or end that program.",
                 )
         chosen: list[int] = [self._amqp_port or ports.free_port([amqp])]

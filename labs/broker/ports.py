@@ -11,6 +11,8 @@ import random
 import socket
 from collections.abc import Iterable
 
+import psutil
+
 LOOPBACK = "127.0.0.1"
 LOWEST, HIGHEST = 20000, 32767
 
@@ -42,3 +44,15 @@ def free_port(preferred: Iterable[int] = (), *, avoid: Iterable[int] = ()) -> in
         port = random.randint(LOWEST, HIGHEST)
         if port not in avoided and is_free(port):
             return port
+
+
+def holder(port: int) -> str:
+    """The program that listens on this port, where this user may know it; else empty."""
+    try:
+        for connection in psutil.net_connections(kind="tcp"):
+            listens = connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,)
+            if listens and connection.pid:
+                return f"{psutil.Process(connection.pid).name()}, process {connection.pid}"
+    except psutil.Error:
+        pass  # another user's, or a system that tells only its administrator
+    return ""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from labs.broker import install
+from labs.broker import install, locate
 from labs.errors import BrokerMissing
 
 APT = """#!/bin/sh
@@ -72,6 +72,19 @@ def test_where_apt_fails_its_words_and_the_other_ways_are_said(
     for way in ("apt-get", "dnf", "brew", "winget", "docker compose", "--url"):
         assert way in caught.value.remedy
     assert not policy.exists()
+
+
+def test_without_rabbitmq_and_docker_each_way_to_get_one_is_said(
+    labs_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labs.broker.locate.installed", lambda: None)
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+
+    with pytest.raises(BrokerMissing) as caught:
+        locate.locate()
+
+    assert "apt-get install rabbitmq-server" in caught.value.remedy
+    assert not (labs_home / "amqp-url").exists()
 
 
 def test_without_apt_nothing_can_be_installed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import stat
 from pathlib import Path
@@ -21,6 +22,7 @@ def test_a_port_in_use_on_any_address_is_not_free() -> None:
 
         assert not ports.is_free(taken)
         assert ports.free_port([taken]) != taken
+        assert ports.holder(taken).endswith(f"process {os.getpid()}")
 
 
 def test_the_preferred_port_is_taken_where_it_is_free() -> None:
