@@ -75,6 +75,8 @@ def installed() -> Binaries | None:
     """
     if named := os.environ.get("LABS_RABBITMQ"):
         return Binaries(Path(named).absolute())
+    if os.name == "nt":
+        return None  # a private node is Unix's; on Windows it is WSL, Docker or a class server
     for folder in KNOWN_FOLDERS:
         if (Path(folder) / "rabbitmq-server").exists():
             return Binaries(Path(folder))
