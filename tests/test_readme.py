@@ -1,0 +1,118 @@
+"""The README keeps its word: its commands run, what it names is there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from labs.cli import COMMANDS
+from labs.waiting import wait_until
+from tests.conftest import missing
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def commands() -> str:
+    """All that the README has a reader type, block after block; `text` blocks are not typed here.
+
+    What `make lab` does is the subject of test_setup.py.
+    """
+    return "\n".join(re.findall(r"^```sh\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL))
+
+
+def test_the_commands_in_it_start_a_broker_and_two_workers_that_do_all_messages(
+    labs_home: Path,
+) -> None:
+    if shutil.which("tmux") is None:
+        missing("no tmux is installed")
+    # A socket's path must be short, so it is not in the test's own folder.
+    with tempfile.TemporaryDirectory() as sockets:
+        environment = {
+            **os.environ,
+            "LABS_HOME": str(labs_home),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "TMUX_TMPDIR": sockets,
+        }
+        environment.pop("TMUX", None)
+        # The worker looks for the broker beside itself, where this test leaves nothing.
+        first, rest = commands().split("labs status", 1)
+        work, last = rest.rsplit("labs down", 1)
+
+        def typed(script: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                ["bash", "-e", "-c", script],
+                cwd=ROOT,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+
+        def seen() -> str:
+            panes = "for pane in 0 1; do tmux capture-pane -p -t labs.$pane; done"
+            return typed(panes).stdout
+
+        try:
+            up = typed(first)
+            assert up.returncode == 0, up.stderr
+            ran = typed(f'eval "$(labs env)"\nlabs status{work}')
+            assert ran.returncode == 0, ran.stdout + ran.stderr
+            wait_until(
+                lambda: all(f"Done {body}" in seen() for body in ("1", "22", "333", "4444")),
+                60,
+                what="both workers to do all messages",
+            )
+            assert {"alice", "bob"} <= set(re.findall(r"alice|bob", seen()))
+        finally:
+            typed("tmux kill-server")
+            down = typed(f"labs down{last}")
+        assert down.returncode == 0, down.stderr
+
+
+def test_every_flag_in_it_is_one_of_qprocessors_or_labs() -> None:
+    helped = ""
+    for command in (
+        ["qprocessor.py", "--help"],
+        *(["-m", "labs", name, "--help"] for name in COMMANDS),
+    ):
+        ran = subprocess.run(
+            [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        helped += ran.stdout
+    ours = README.replace("wsl --install", "")
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", ours))
+    assert len(named) > 15
+    assert named - set(re.findall(r"--[a-z][a-z-]+", helped)) == set()
+
+
+def test_every_labs_command_is_in_it_and_it_names_no_other() -> None:
+    named = set(re.findall(r"`labs ([a-z]+)", README))
+    assert named <= set(COMMANDS)
+    assert set(COMMANDS) - named <= {"lab", "completion"}
+
+
+def test_every_notebook_is_in_its_table_in_order() -> None:
+    listed = re.findall(r"^\| `(\d\d-[a-z-]+)` \|", README, flags=re.MULTILINE)
+    assert listed == sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize(
+    "path", sorted(set(re.findall(r"[`(]((?:labs|tests|notebooks)/[\w./-]+)[`)]", README)))
+)
+def test_every_file_that_it_names_is_there(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+def test_every_make_target_that_it_names_is_there() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
+    assert set(re.findall(r"`(?:.* )?make ([a-z-]+)", README)) <= targets
