@@ -565,7 +565,16 @@ Ctrl-C and SIGTERM let the message in hand be finished, but for no longer than 4
 then it goes back to the queue, or is gone without --acknowledge, as are all that
 the broker had sent here by then. A second Ctrl-C stops at once."""
 
-GROUPS = {  # each begins with this flag
+ENVIRONMENT = """Each flag may come from the environment too, --host as QPROCESSOR_HOST and so on;
+AMQP_URL, QUEUE and DELAY need no such beginning. Others on the machine can see a password
+on a command line; in the environment, or asked for, they can't.
+
+Tab completion in bash: eval "$(_QPROCESSOR_PY_COMPLETE=bash_source ./qprocessor.py)"; in zsh
+and fish the same with zsh_source and fish_source."""
+
+OTHER_EXITS = {0: "stopped as asked", 2: "a flag that can't be", 137: "crashed as asked"}
+OTHER_EXITS |= {141: "nobody reads on"}
+GROUPS = {  # in the help; each begins with this flag
     "url": "Where the broker is",
     "queue": "The queue",
     "acknowledge": "Consuming",
@@ -579,35 +588,20 @@ class Manual(click.Command):
     """A command whose help shows its flags in groups, and its exit codes."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the flags under the headings of `GROUPS`."""
+        """Write the flags under the headings of `GROUPS`, and what follows them."""
         groups: dict[str, list[tuple[str, str]]] = {}
         title = ""
-        for parameter in self.get_params(ctx):
-            title = GROUPS.get(parameter.name or "", title)
-            if record := parameter.get_help_record(ctx):
+        for flag in self.get_params(ctx):
+            title = GROUPS.get(flag.name or "", title)
+            if record := flag.get_help_record(ctx):
                 groups.setdefault(title, []).append(record)
+        codes = OTHER_EXITS | {kind.exit_code: kind.name for kind in kinds().values()}
+        groups["Exit codes"] = [
+            (str(code), codes[code].replace("_", " ")) for code in sorted(codes)
+        ]
         for title, records in groups.items():
             with formatter.section(title):
                 formatter.write_dl(records)
-
-    def format_epilog(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the environment's part, tab completion and the exit codes."""
-        formatter.write_paragraph()
-        formatter.write_text(
-            "Each flag may come from the environment too, as QPROCESSOR_HOST for --host; AMQP_URL, "
-            "QUEUE and DELAY need no such beginning. A password on the command line can be seen by "
-            "others on the machine: in the environment, or prompted, it can't."
-        )
-        formatter.write_paragraph()
-        formatter.write_text(
-            'For tab completion in bash: eval "$(_QPROCESSOR_PY_COMPLETE=bash_source '
-            './qprocessor.py)"; in zsh and fish the same with zsh_source or fish_source.'
-        )
-        codes = {kind.exit_code: kind.name.replace("_", " ") for kind in kinds().values()}
-        codes |= {0: "stopped as asked", 2: "a flag or a value that can't be", 137: "--crash-every"}
-        codes |= {141: "nobody reads the output any more"}
-        with formatter.section("Exit codes"):
-            formatter.write_dl([(str(code), codes[code]) for code in sorted(codes)])
 
 
 def broker_from(
@@ -617,8 +611,8 @@ def broker_from(
     beside = Path(__file__).resolve().parent / ".labs" / "amqp-url"
     if not url and not host and beside.is_file():
         url = beside.read_text().strip()
-    parts = urlsplit(url or "amqp://guest:guest@localhost:5672/%2F")  # RabbitMQ's own
     try:
+        parts = urlsplit(url or "amqp://guest:guest@localhost:5672/%2F")  # RabbitMQ's own
         port = given["port"] or parts.port
         legal = parts.scheme in ("amqp", "amqps") and not parts.query and "/" not in parts.path[1:]
     except ValueError:
@@ -628,36 +622,49 @@ def broker_from(
         raise click.UsageError(f"The URL of the broker can't be read. Write {form}.")
     tls = tls or parts.scheme == "amqps"
     host = host or parts.hostname or "localhost"
+    username = given["username"] or unquote(parts.username or "guest")
+    password = given["password"] or unquote(parts.password or "guest")
     return pika.ConnectionParameters(
         host=host,
         port=port or (5671 if tls else 5672),
         virtual_host=given["vhost"] or unquote(parts.path[1:]) or "/",
-        credentials=pika.PlainCredentials(
-            given["username"] or unquote(parts.username or "guest"),
-            given["password"] or unquote(parts.password or "guest"),
-        ),
+        credentials=pika.PlainCredentials(username, password),
         ssl_options=pika.SSLOptions(ssl.create_default_context(), host) if tls else None,
         heartbeat=given["heartbeat"],
         client_properties={"connection_name": given["name"]},  # the management page shows it
     )
 
 
-def short_name(_context: click.Context, flag: click.Parameter, value: str) -> str:
-    """Refuse what AMQP can't take as a name."""
-    if not 0 < len(value.encode()) < 256:
-        raise click.BadParameter("a name has 1 to 255 bytes", param=flag)
-    return value
+class Name(click.ParamType[str]):
+    """A name as AMQP can carry it."""
+
+    name = "name"
+
+    def convert(self, value: str, param: Any, ctx: Any) -> str:
+        """Refuse what is empty or too long."""
+        if not 0 < len(value.encode()) < 256:
+            self.fail("a name has 1 to 255 bytes", param, ctx)
+        return value
 
 
-@click.command(cls=Manual, help=HELP, context_settings={"auto_envvar_prefix": "QPROCESSOR"})
+COUNT, UPTO_65535, SECONDS = click.IntRange(1), click.IntRange(0, 65535), click.FloatRange(0)
+TYPES = click.Choice(["classic", "quorum", "stream"])
+
+
+@click.command(
+    cls=Manual,
+    help=HELP,
+    epilog=ENVIRONMENT,
+    context_settings={"auto_envvar_prefix": "QPROCESSOR", "show_default": True},
+)
 @click.option(
     "--url",
     envvar="AMQP_URL",
-    help="amqp://user:password@host:port/vhost  [default: AMQP_URL in the environment, else "
-    ".labs/amqp-url beside this file, else RabbitMQ's own: guest at localhost]",
+    help="amqp://user:password@host:port/vhost. Else AMQP_URL in the environment, .labs/amqp-url "
+    "beside this file, or RabbitMQ's own: guest at localhost.",
 )
-@click.option("--host", help="Instead of the URL's, as are the next five.")
-@click.option("--port", type=click.IntRange(1, 65535), help="[default: 5672, with TLS 5671]")
+@click.option("--host", help="Instead of the URL's, as the next five are.")
+@click.option("--port", type=click.IntRange(1, 65535), help="5672, or 5671 with TLS.")
 @click.option("--vhost", help="The virtual host.")
 @click.option("--username", help="Who you are to the broker.")
 @click.option(
@@ -665,13 +672,11 @@ def short_name(_context: click.Context, flag: click.Parameter, value: str) -> st
     prompt=True,
     prompt_required=False,
     hide_input=True,
-    help="Without a value it is asked for, and not shown.",
+    help="Without a value it is asked for.",
 )
-@click.option("--tls", is_flag=True, help="Encrypt, and trust what this machine trusts.")
+@click.option("--tls", is_flag=True, help="Encrypt, and trust whom this machine trusts.")
 @click.option(
-    "--heartbeat",
-    type=click.IntRange(0, 65535),
-    help="Seconds; who is silent for two of these is dead; 0: never.  [default: the broker's]",
+    "--heartbeat", type=UPTO_65535, help="Seconds; a peer silent for two of these is dead."
 )
 @click.option(
     "--reconnect",
@@ -680,68 +685,52 @@ def short_name(_context: click.Context, flag: click.Parameter, value: str) -> st
 )
 @click.option(
     "--queue",
+    type=Name(),
     envvar="QUEUE",
     default="hello",
-    show_default=True,
-    callback=short_name,
     help="If it exists it is used as it is, whatever its properties; else it is declared:",
 )
 @click.option(
     "--durable/--transient",
     default=None,
-    help="to survive the broker's restart, or not.  [default: transient, as "
-    "queue_declare(queue='hello') has it]",
+    help="to survive the broker's restart, or not (the default, as by queue_declare('hello'));",
 )
 @click.option(
-    "--queue-type",
-    type=click.Choice(["classic", "quorum", "stream"]),
-    help="as this type; quorum queues and streams are always durable.",
+    "--queue-type", type=TYPES, help="as this type; quorum queues and streams are durable."
 )
 @click.option(
     "--acknowledge",
     is_flag=True,
-    help="Acknowledge each message after its work. Without this the broker forgets a message "
-    "as it sends it (auto_ack).",
+    help="Acknowledge each message after its work. Without it (auto_ack) the broker forgets a "
+    "message as it sends it.",
 )
 @click.option(
     "--prefetch",
-    type=click.IntRange(0, 65535),
+    type=UPTO_65535,
     default=0,
-    help="How many unacknowledged messages may be here.  [default: 0, no limit]",
+    help="How many unacknowledged messages may be here; 0: no limit.",
 )
 @click.option(
     "--delay",
-    type=click.FloatRange(0),
+    type=SECONDS,
     envvar="DELAY",
     default=1.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Work so long for each character; 0: no work.",
+    help="Seconds of work for each character; 0: none.",
 )
 @click.option(
     "--lose-every",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Receive and forget every Nth message: not done, not acknowledged.",
+    type=COUNT,
+    help="Receive and forget each Nth message: not done, not acknowledged.",
 )
-@click.option(
-    "--crash-every",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Die at once in the middle of the Nth message's work.",
-)
-@click.option("--max-messages", type=click.IntRange(1), metavar="N", help="Stop after N messages.")
-@click.option(
-    "--idle-timeout",
-    type=click.FloatRange(0),
-    metavar="SECONDS",
-    help="Stop after so long without a message.",
-)
+@click.option("--crash-every", type=COUNT, help="Die in the middle of each Nth message's work.")
+@click.option("--max-messages", type=COUNT, help="Stop after so many messages.")
+@click.option("--idle-timeout", type=SECONDS, help="Stop after so long without a message.")
 @click.option(
     "--name",
+    type=Name(),
     default=lambda: f"worker-{os.getpid()}",
-    callback=short_name,
-    help="What this worker is called.  [default: worker-PID]",
+    show_default="worker-PID",
+    help="As the worker calls itself.",
 )
 @click.option("--quiet", is_flag=True, help="Say nothing of single messages.")
 @click.option("--json", is_flag=True, help="Say all as JSON, one object a line.")
