@@ -3,8 +3,8 @@
 `Watch` is a `with` block with a thread and a connection of its own. How many
 messages are ready and how many consumers there are comes from a passive declare
 and is exact at the moment of asking. How many are unacknowledged AMQP does not
-tell: it comes from the management API where we may ask it (it lags by half a
-second and more), else from what the workers say of themselves; `source` says
+tell: it comes from the management API where we may ask it, else from what the
+workers say of themselves (what waits in their memory they don't); `source` says
 which. The thread never raises: a queue that is not there counts as empty.
 """
 
@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from labs.broker.address import Address
 from labs.broker.connection import connected, count
@@ -25,8 +25,7 @@ from labs.notebook.display import LivePicture
 from labs.pictures.samples import Sample
 
 INTERVAL_S = 0.1
-MANAGEMENT_EVERY = 3  # of the samples, one in so many asks the management API: its figures are slow
-FROM_MANAGEMENT = "unacknowledged (from the management API, some tenths of a second late)"
+FROM_MANAGEMENT = "unacknowledged (from the management API)"
 FROM_WORKERS = "received and not acknowledged (in the workers' own words)"
 
 
@@ -103,11 +102,9 @@ class Watch:
             management = None
             if self._use_management:
                 management = stack.enter_context(Management(self._address, timeout_s=2.0))
-            turn = 0
             while True:
                 last_look = self._stopping.is_set()
-                if turn % MANAGEMENT_EVERY == 0 or last_look:
-                    self._look_at_unacknowledged(management)
+                self._look_at_unacknowledged(management)
                 seen = count(connection, self.queue)
                 sample = Sample(
                     at_s=round(time.monotonic() - start, 3),
@@ -121,17 +118,17 @@ class Watch:
                 if last_look:
                     return
                 self._stopping.wait(INTERVAL_S)
-                turn += 1
 
     def _look_at_unacknowledged(self, management: Management | None) -> None:
         if management is None:
             self._unacknowledged = self._in_hand()
             return
         try:
-            told: dict[str, Any] = management.queue(self._address.vhost, self.queue)
-            self._unacknowledged = int(told.get("messages_unacknowledged", self._unacknowledged))
+            totals = management.queue_totals(self._address.vhost)
         except LabError:
-            self._unacknowledged = 0  # no such queue (yet)
+            return  # the broker is on its way down, or up: what was seen last stands
+        told = [queue for queue in totals if queue["name"] == self.queue]
+        self._unacknowledged = int(told[0].get("messages_unacknowledged", 0)) if told else 0
 
     def __repr__(self) -> str:
         return f"<watch on {self.queue!r}: {len(self._samples)} samples>"
