@@ -635,16 +635,11 @@ def broker_from(
     )
 
 
-class Name(click.ParamType[str]):
-    """A name as AMQP can carry it."""
-
-    name = "name"
-
-    def convert(self, value: str, param: Any, ctx: Any) -> str:
-        """Refuse what is empty or too long."""
-        if not 0 < len(value.encode()) < 256:
-            self.fail("a name has 1 to 255 bytes", param, ctx)
-        return value
+def short_name(_context: click.Context, flag: click.Parameter, value: str) -> str:
+    """Refuse what AMQP can't take as a name."""
+    if not 0 < len(value.encode()) < 256:
+        raise click.BadParameter("a name has 1 to 255 bytes", param=flag)
+    return value
 
 
 COUNT, UPTO_65535, SECONDS = click.IntRange(1), click.IntRange(0, 65535), click.FloatRange(0)
@@ -685,7 +680,7 @@ TYPES = click.Choice(["classic", "quorum", "stream"])
 )
 @click.option(
     "--queue",
-    type=Name(),
+    callback=short_name,
     envvar="QUEUE",
     default="hello",
     help="If it exists it is used as it is, whatever its properties; else it is declared:",
@@ -727,7 +722,7 @@ TYPES = click.Choice(["classic", "quorum", "stream"])
 @click.option("--idle-timeout", type=SECONDS, help="Stop after so long without a message.")
 @click.option(
     "--name",
-    type=Name(),
+    callback=short_name,
     default=lambda: f"worker-{os.getpid()}",
     show_default="worker-PID",
     help="As the worker calls itself.",
