@@ -23,9 +23,12 @@ Install one of these, then run the same command again:
   Fedora           sudo dnf install rabbitmq-server
   macOS            brew install rabbitmq
   Windows          winget install Docker.DockerDesktop   (and work in WSL, or with Docker alone)
-  Docker           docker compose up -d --wait rabbitmq
+  Docker           labs up --with docker   (where a Docker engine runs)
 Or use a class server: labs up --url amqp://user:password@host:5672/vhost"""
 POLICY = Path("/usr/sbin/policy-rc.d")
+NOT_AT_BOOT = (
+    "deb-systemd-helper disable rabbitmq-server.service; update-rc.d rabbitmq-server disable"
+)
 NO_SERVICES = "#!/bin/sh\nexit 101\n"
 
 Progress = Callable[[str], None]
@@ -65,10 +68,7 @@ def install(progress: Progress) -> None:
     if done.returncode:
         said = "\n".join((done.stdout + done.stderr).splitlines()[-6:])
         raise nothing_installed(f"apt-get could not install rabbitmq-server:\n{said}")
-    if shutil.which("systemctl"):
-        # Off at the next boot too; on a machine without systemd running it changes nothing.
-        command = [*sudo, "systemctl", "disable", "rabbitmq-server"]
-        subprocess.run(command, capture_output=True, check=False)
+    subprocess.run([*sudo, "sh", "-c", NOT_AT_BOOT], capture_output=True, check=False)
 
 
 def _apt(sudo: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:

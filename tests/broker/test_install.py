@@ -69,7 +69,7 @@ def test_where_apt_fails_its_words_and_the_other_ways_are_said(
     with pytest.raises(BrokerMissing) as caught:
         install.install(lambda _: None)
 
-    for way in ("apt-get", "dnf", "brew", "winget", "docker compose", "--url"):
+    for way in ("apt-get", "dnf", "brew", "winget", "--with docker", "--url"):
         assert way in caught.value.remedy
     assert not policy.exists()
 
