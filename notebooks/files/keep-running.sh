@@ -37,25 +37,40 @@ say() { echo "[keep-running] $*" >&2; }
 
 child=
 asked_to_stop=
+told=
+pass_on() {
+    if [ -n "$child" ]; then
+        told=yes
+        kill -TERM "$child" 2>/dev/null
+    fi
+}
 stop() {
     asked_to_stop=yes
-    [ -n "$child" ] && kill -TERM "$child" 2>/dev/null
+    pass_on
 }
 trap stop INT TERM HUP
+
+# Runs a command to its end and leaves its exit code in $code. It runs in the background, and the
+# loop waits: in the foreground no signal would be heard before its end.
+run() {
+    "$@" &
+    child=$!
+    if [ -n "$asked_to_stop" ] && [ -z "$told" ]; then
+        pass_on # the signal came before $child had its value
+    fi
+    wait "$child"
+    code=$?
+    while [ -n "$asked_to_stop" ] && kill -0 "$child" 2>/dev/null; do
+        wait "$child" # the signal ended the first `wait`; the program finishes its message
+        code=$?
+    done
+    child=
+}
 
 pause=$first_pause
 while true; do
     began=$(date +%s)
-    "$@" &
-    child=$!
-    wait "$child"
-    code=$?
-    while [ -n "$asked_to_stop" ] && kill -0 "$child" 2>/dev/null; do
-        wait "$child" # a signal ended the first `wait`; the program is finishing its message
-        code=$?
-    done
-    child=
-
+    run "$@"
     if [ -n "$asked_to_stop" ]; then
         say "stopped as asked"
         exit "$code"
@@ -75,10 +90,7 @@ while true; do
         pause=$first_pause
     fi
     say "exit code $code: starting again in $pause s"
-    sleep "$pause" & # in the background, so that a signal is heard during the pause
-    child=$!
-    wait "$child"
-    child=
+    run sleep "$pause"
     if [ -n "$asked_to_stop" ]; then
         say "stopped as asked"
         exit 0

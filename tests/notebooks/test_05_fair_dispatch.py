@@ -12,7 +12,7 @@ def test_who_is_free_gets_the_next_one_if_there_is_a_limit(at_home: Desk) -> Non
     with at_home.run(NAME) as run:
         assert_its_points(run)
         if at_home.own_broker:
-            assert "by the management API" in run.value("hoard_watch.source")
+            assert "management API" in run.value("hoard_watch.source")
         assert_clean(run, at_home)
 
 
