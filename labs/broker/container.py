@@ -226,6 +226,8 @@ def _health(container: Container) -> str:
     except NotFound:
         return "removed"
     state = container.attrs["State"]
+    if state["Status"] == "restarting":  # docker-compose.yml lets it try a few times
+        return "starting"
     if state["Status"] not in ("running", "created"):
         return str(state["Status"])
     return str(state.get("Health", {}).get("Status", "starting"))
