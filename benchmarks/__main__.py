@@ -62,7 +62,9 @@ def goals() -> dict[str, float]:
 
 def table_of(results: list[Result]) -> Table:
     """The results as people read them."""
-    table = Table("setting", "consumer", title="Messages a second, and beside a bare pika loop")
+    table = Table(title="Messages a second, and beside a bare pika loop")
+    for heading in ("setting", "consumer"):
+        table.add_column(heading, no_wrap=True)
     for heading in ("rate", "ratio", "lowest", "highest"):
         table.add_column(heading, justify="right")
     table.add_column("goal")

@@ -10,6 +10,7 @@ import pytest
 from labs.broker.address import Address
 from labs.broker.binaries import Binaries
 from labs.broker.node import PrivateNode
+from labs.broker.ports import free_port
 from tests.qprocessor.running import Qprocessor
 
 
@@ -27,6 +28,7 @@ def own_node(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> It
     node = PrivateNode(
         tmp_path_factory.mktemp("own") / "node",
         binaries=binaries,
+        amqp_port=free_port(),  # the same after a kill, for workers that come back to it
         extra_config="consumer_timeout = 3000\n",
     )
     node.start()

@@ -32,7 +32,7 @@ def test_with_reconnect_it_comes_back_to_a_broker_that_was_killed(
     worker.wait_until_says('"received"')
     own_node.kill()
     worker.wait_until_says('"done"')  # the work goes on; its acknowledgement has nowhere to go
-    worker.wait_until_says('"reconnecting"', times=2)
+    worker.wait_until_says('"reconnecting"', times=3)
     own_node.start()
     worker.wait_until_consuming(times=2)
     worker.wait_until_says('"acknowledged"')
@@ -42,8 +42,8 @@ def test_with_reconnect_it_comes_back_to_a_broker_that_was_killed(
     told = [(event["body"], event["redelivered"]) for event in worker.events("done")]
     assert told == [("in the middle of it", False), ("in the middle of it", True), ("after", False)]
     assert count(own_address, "work") == 0
-    pauses = [event["pause_s"] for event in worker.events("reconnecting")]
-    assert pauses == sorted(pauses), "they grow"
+    first, second, third, *_ = [event["pause_s"] for event in worker.events("reconnecting")]
+    assert first < second < third
     assert worker.events("disconnected")[0]["reason"]
 
 
@@ -131,7 +131,7 @@ def test_a_full_disk_blocks_publishers_and_harms_no_worker(
 ) -> None:
     declare(own_address, "full")
     publish(own_address, "full", [f"task {number}" for number in range(9)])
-    own_node.control("set_disk_free_limit", "1000TB")
+    own_node.control("set_disk_free_limit", "mem_relative", "10000")
     blocked: list[object] = []
     try:
         with connection.connected(own_address) as publisher:
