@@ -80,7 +80,9 @@ class PrivateNode:
             BrokerMissing: no RabbitMQ is installed.
             BrokerFailed: it did not start; with the last lines of its log.
         """
-        return self._start(progress or silent, AMQP_PORT, MANAGEMENT_PORT)
+        usual, last = NodePorts(AMQP_PORT, MANAGEMENT_PORT, 0, 0), self._ports()
+        # Where the usual ones are taken, those it had last: who knew it there finds it again.
+        return self._start(progress or silent, [usual, last] if last else [usual])
 
     def stop(self) -> None:
         """Stop the node in an orderly way, and whatever belongs to it."""
@@ -100,7 +102,7 @@ class PrivateNode:
         self.stop()
         if before is None:
             return self.start(progress)
-        return self._start(progress or silent, before.amqp, before.management)
+        return self._start(progress or silent, [before])
 
     def wipe(self) -> None:
         """End the node and delete its folder: queues, messages, users, logs."""
@@ -161,7 +163,7 @@ class PrivateNode:
             raise BrokerFailed(f"rabbitmqctl {arguments[0]} failed: {done.stderr.strip()}")
         return done.stdout
 
-    def _start(self, progress: Progress, amqp: int, management: int) -> Address:
+    def _start(self, progress: Progress, preferred: list[NodePorts]) -> Address:
         self._check_folder()
         with self._locked(progress):
             running = self.address if self.is_running() else None
@@ -173,7 +175,7 @@ class PrivateNode:
             self._check_room()
             for attempt in range(1, START_ATTEMPTS + 1):
                 try:
-                    return self._start_on(self._choose_ports(amqp, management), progress)
+                    return self._start_on(self._choose_ports(preferred), progress)
                 except PortTaken:
                     if attempt == START_ATTEMPTS:
                         raise
@@ -269,7 +271,7 @@ class PrivateNode:
                 remedy="Make room, or set LABS_HOME to a folder on another disk.",
             )
 
-    def _choose_ports(self, amqp: int, management: int) -> NodePorts:
+    def _choose_ports(self, preferred: list[NodePorts]) -> NodePorts:
         for wanted in (self._amqp_port, self._management_port):
             if wanted is not None and not ports.is_free(wanted):
                 who = ports.holder(wanted)
@@ -277,8 +279,11 @@ class PrivateNode:
                     f"Port {wanted} is taken by another program{who and f' ({who})'}.",
                     remedy="Leave the choice to the kit, or end that program.",
                 )
-        chosen: list[int] = [self._amqp_port or ports.free_port([amqp])]
-        chosen.append(self._management_port or ports.free_port([management], avoid=chosen))
+        amqp = self._amqp_port or ports.free_port(one.amqp for one in preferred)
+        management = self._management_port or ports.free_port(
+            (one.management for one in preferred), avoid=[amqp]
+        )
+        chosen = [amqp, management]
         chosen.append(ports.free_port(avoid=chosen))
         chosen.append(ports.free_port(avoid=chosen))
         return NodePorts(*chosen)

@@ -120,6 +120,7 @@ def test_a_node_is_killed_forgotten_and_comes_back_with_what_was_safe(
     support.publish(address, "kept", ["safe"], persistent=True)
 
     # when a torn file makes us forget what runs: stopping ends it all the same
+    remembered = (other.home / "node.json").read_text()
     (other.home / "node.json").write_text("{torn")
     assert not other.is_running()
     assert alive(other)
@@ -127,10 +128,12 @@ def test_a_node_is_killed_forgotten_and_comes_back_with_what_was_safe(
     assert alive(other) == []
 
     # and when its password is lost too
+    (other.home / "node.json").write_text(remembered)
     (other.home / "login.json").write_text("")
 
-    # then it starts again, lets one log in with a new password, and the message is there
+    # then it starts again where it was, with a new password, and the message is there
     again = other.start()
+    assert again.port == address.port
     assert again.password != address.password
     assert support.count(again, "kept") == 1
     other.stop()
