@@ -112,7 +112,7 @@ queue_deleted 16 -
     Start again: the queue is made anew.
 consumer_cancelled 17 -
     The broker ended this worker's subscription to the queue {queue!r}, which is there.
-    Start again.
+    Start again. Was a message lost? RabbitMQ 4.3 does so when an acknowledgement is overdue.
 """
 MAY_PASS = {"refused", "unknown_host", "not_amqp", "connection_lost"}  # --reconnect tries again
 
