@@ -149,8 +149,8 @@ def test_a_port_taken_between_look_and_bind_is_left_to_whoever_took_it(
         choices = iter([NodePorts(taken, *(ports.free_port() for _ in range(3)))])
         choose = PrivateNode._choose_ports
 
-        def race(self: PrivateNode, amqp: int, management: int) -> NodePorts:
-            return next(choices, None) or choose(self, amqp, management)
+        def race(self: PrivateNode, preferred: list[NodePorts]) -> NodePorts:
+            return next(choices, None) or choose(self, preferred)
 
         monkeypatch.setattr(PrivateNode, "_choose_ports", race)
         said: list[str] = []
