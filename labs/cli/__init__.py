@@ -18,7 +18,7 @@ from labs.errors import LabError
 
 COMMANDS = {
     # name: (the file that has it, one line of help)
-    "lab": ("labs.cli.lab", "Start broker and JupyterLab; Ctrl-C stops both."),
+    "lab": ("labs.cli.lab", "Open the lab: broker and notebooks. Ctrl-C stops what it started."),
     "up": ("labs.cli.up", "Find or start a broker and say where it is."),
     "down": ("labs.cli.down", "Stop the broker that `labs up` started."),
     "status": ("labs.cli.status", "Say where the broker is and what its queues hold."),

@@ -90,7 +90,11 @@ while true; do
         pause=$first_pause
     fi
     say "exit code $code: starting again in $pause s"
-    run sleep "$pause"
+    sleep "$pause" & # in the background, so that a signal is heard during the pause
+    child=$!
+    [ -n "$asked_to_stop" ] || wait "$child"
+    kill -KILL "$child" 2>/dev/null # where a signal ended the `wait`, the pause is over too
+    child=
     if [ -n "$asked_to_stop" ]; then
         say "stopped as asked"
         exit 0
