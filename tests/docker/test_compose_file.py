@@ -16,24 +16,43 @@ from labs.broker.state import ROOT
 from labs.broker.versions import configuration_for, series_of, supported
 from labs.errors import BrokerFailed, BrokerMissing
 from tests.conftest import missing
+from tests.docker.conftest import had
 
 COMPOSES = (["docker", "compose"], ["docker-compose"])
 
 
 @pytest.fixture(params=COMPOSES, ids=" ".join)
-def command(request: pytest.FixtureRequest) -> list[str]:
-    """Each compose that is installed: the plugin, and the older one of Debian."""
+def command(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> list[str]:
+    """Each compose: the plugin that people have today, and the older one of Debian 12."""
     wanted: list[str] = request.param
-    if (
-        not shutil.which(wanted[0])
-        or subprocess.run([*wanted, "version"], capture_output=True).returncode
-    ):
-        try:
-            compose.command()
-        except BrokerMissing:
-            missing("no Docker Compose is installed")
-        pytest.skip(f"there is no `{' '.join(wanted)}` here; the other one is tested")
+    if not shutil.which(wanted[0]):
+        missing(f"no {wanted[0]} is installed")
+    if wanted == ["docker", "compose"] and not answers(wanted):
+        plugins = tmp_path_factory.mktemp("docker config") / "cli-plugins"
+        plugins.mkdir()
+        shutil.copy(plugin_of_a_later_debian(tmp_path_factory.mktemp("plugin")), plugins)
+        monkeypatch.setenv("DOCKER_CONFIG", str(plugins.parent))
+    assert answers(wanted)
     return wanted
+
+
+def answers(command: list[str]) -> bool:
+    return subprocess.run([*command, "version"], capture_output=True).returncode == 0
+
+
+def plugin_of_a_later_debian(folder: Path) -> Path:
+    """The plugin, which Debian 12 has no package of, taken out of a later release's."""
+    inside = had("4.0").folder / "root"
+    script = "cd /tmp && apt-get update -qq && apt-get download -qq docker-compose"
+    subprocess.run(["chroot", inside, "sh", "-ec", script], check=True, capture_output=True)
+    package = next((inside / "tmp").glob("docker-compose_*.deb"))
+    subprocess.run(["dpkg", "-x", package, folder], check=True)
+    package.unlink()
+    return folder / "usr" / "libexec" / "docker" / "cli-plugins" / "docker-compose"
 
 
 @pytest.fixture
