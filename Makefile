@@ -25,8 +25,9 @@ check: venv-dev ## Check style and types
 	@$(IN_VENV)ruff format --check --quiet
 	@$(IN_VENV)mypy
 
-bench: venv-dev ## Measure: qprocessor beside a bare pika loop and the known frameworks
+bench: venv-dev ## Measure (about 6 minutes): qprocessor beside others, and how fast a broker starts
 	@$(IN_VENV)python -m benchmarks
+	@$(IN_VENV)python -m benchmarks.startup
 
 strip: venv-dev ## Take the outputs out of the notebooks, before a commit
 	@$(IN_VENV)nbstripout notebooks/*.ipynb
