@@ -18,6 +18,7 @@ import pytest
 import qprocessor
 from labs.broker.address import Address
 from labs.waiting import wait_until
+from tests.conftest import missing
 from tests.notebooks.desk import NOTEBOOKS, ROOT
 from tests.support import count, publish
 from tests.support import declare as declare_queue
@@ -157,7 +158,7 @@ def test_systemd_finds_no_fault_in_the_unit(tmp_path: Path) -> None:
 def test_compose_finds_no_fault_in_the_restart_policy() -> None:
     compose = shutil.which("docker-compose")
     if compose is None:
-        pytest.skip("no docker-compose here")
+        missing("no docker-compose is installed")
     command = [compose, "-f", str(COMPOSE), "config"]
     environment = {**os.environ, "AMQP_URL": "amqp://broker/"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
