@@ -144,9 +144,9 @@ def test_the_unit_brings_the_worker_back_and_gives_it_time_to_stop() -> None:
 def test_systemd_finds_no_fault_in_the_unit(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("no systemd-analyze here; the unit is parsed by the test above")
-    # Verified as it would be installed: with a program that is there.
+    # Verified as it would be installed: with a program that is there (and no space in its path).
     command = unit()["Service"]["ExecStart"].split()[0]
-    text = UNIT.read_text(encoding="utf-8").replace(command, sys.executable)
+    text = UNIT.read_text(encoding="utf-8").replace(command, "/usr/bin/env")
     copy = tmp_path / "qprocessor.service"
     copy.write_text(text, encoding="utf-8")
     done = subprocess.run(
