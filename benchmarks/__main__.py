@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -92,6 +93,8 @@ def table_of(results: list[Result]) -> Table:
 def main(url: str | None, rounds: int, as_json: bool) -> None:
     """Measure how fast qprocessor consumes, beside a bare pika loop and the frameworks."""
     progress = Console(stderr=True)
+    # Asked to end, it leaves by the way of all exceptions, which stops the node.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with some_broker(url) as address, progress.status("Starting") as status:
             facts = machine_facts(address)
