@@ -88,13 +88,18 @@ class Watch:
     def _run(self, first: threading.Event) -> None:
         start = time.monotonic()
         while True:
+            # What fails while the broker is on its way up says nothing of how things ended:
+            # only an attempt that began after the block did may be the last one.
+            last_attempt = self._stopping.is_set()
             # Whatever breaks the connection (a restart of the broker is a lesson of its own)
             # leaves a gap in the samples; then it connects again.
             with contextlib.suppress(Exception):
                 self._look_while_connected(start, first)
-            first.set()
-            if self._stopping.wait(INTERVAL_S):
                 return
+            first.set()
+            if last_attempt:
+                return
+            self._stopping.wait(INTERVAL_S)
 
     def _look_while_connected(self, start: float, first: threading.Event) -> None:
         with contextlib.ExitStack() as stack:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
+from dataclasses import replace
+
 import pytest
 
 from labs.broker.address import Address
@@ -86,6 +91,41 @@ def test_a_connection_cut_leaves_a_gap_and_no_error(broker: Address, vhost: Addr
             for connection in management.connections(vhost.vhost):
                 management.close_connection(connection["name"])
         wait_until(lambda: len(watch.samples) > seen + 5, 30)
+
+
+def test_the_last_look_is_taken_though_the_broker_was_away_when_the_block_ended(
+    vhost: Address,
+) -> None:
+    """An attempt that began while the broker was away fails after the block's end, and is none."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        door.settimeout(20)
+        here = replace(vhost, host="127.0.0.1", port=door.getsockname()[1])
+        watch = Watch("work", here, in_hand=lambda: 0, management=False)
+        starting = threading.Thread(target=watch.start)
+        starting.start()
+        too_early, _ = door.accept()  # as a broker that is starting: a port, and nobody behind it
+        stopping = threading.Thread(target=watch.stop)
+        stopping.start()
+        wait_until(watch._stopping.is_set, 10)
+        too_early.close()
+        program, _ = door.accept()
+        with socket.create_connection((vhost.host, vhost.port)) as broker_side, program:
+            passing = [
+                threading.Thread(target=pass_on, args=ends)
+                for ends in ((program, broker_side), (broker_side, program))
+            ]
+            for thread in passing:
+                thread.start()
+            for thread in (starting, stopping, *passing):
+                thread.join(20)
+    assert len(watch.samples) == 1
+
+
+def pass_on(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(4096):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
 
 
 def test_a_broker_that_is_not_there_leaves_no_samples_and_no_error(
