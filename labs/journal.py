@@ -1,0 +1,203 @@
+"""The one record of what happened in a run: timed events, appended, and only read afterwards.
+
+The proxy writes what went over the wire, the judge what it did and what a program
+printed, all with one clock and one order: the order of appending, `Event.n`. A
+journal lives in memory and, where it is given a file, as JSON lines in it, one
+event a line, so that a run can be drawn and judged again. The first event of
+every journal is `run`; a file may hold several journals, one after the other.
+
+`KINDS` says which kinds of events there are and what their `data` holds. Nothing
+secret is ever in it: whoever appends leaves passwords out.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self, TypeVar
+
+from labs.errors import BadInput
+from labs.waiting import wait_until
+
+T = TypeVar("T")
+
+KINDS: Mapping[str, str] = {
+    "run": "a journal begins; data: exercise, trial, seed, command, and what else was given",
+    "connected": "a client's connection was accepted and the broker's side of it is open",
+    "disconnected": "a connection is over; data: by (client, broker or proxy), and how",
+    "frame": "a frame passed; side says who sent it, name what it is; data: its arguments",
+    "fault": "a fault struck; name: which; data: what it did and to what",
+    "started": "a copy of the program was started; data: pid, command",
+    "line": "a copy printed a line on standard output; data: text",
+    "input": "a line was written to a copy's standard input; data: text",
+    "signal": "the judge did something to a copy's processes; name: kill, freeze, thaw, terminate",
+    "exited": "a copy's process ended; data: status (an exit code; negative: the signal)",
+    "published": "the judge published a message; data: body, message_id, wave",
+    "queue": "the judge looked at a queue; data: queue, ready, consumers, unacknowledged if known",
+    "left": "the judge took a message out of a queue at the end; data: queue, body, message_id, …",
+    "note": "something else worth keeping; name: what; data: details",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened. What does not apply to its kind is None or empty."""
+
+    n: int
+    """Its place in the order of the journal, from 0."""
+    at_s: float
+    """Seconds since the journal began."""
+    kind: str
+    """One of KINDS."""
+    name: str = ""
+    """Which frame (`basic.ack`, `header`, `body`, `heartbeat`), fault or signal."""
+    copy: str | None = None
+    """Which copy of the program it is about: A, B, …; for `labs proxy`, the proxy's door."""
+    connection: int | None = None
+    """Which connection, numbered from 1 in the order of connecting, over all copies."""
+    channel: int | None = None
+    side: str | None = None
+    """Who sent the frame: `client` or `broker`."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """One line, without its end; what is None or empty is left out."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        kept = {k: v for k, v in fields.items() if v is not None and v != "" and v != {}}
+        return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, line: str) -> Event:
+        """The event that `to_json` wrote; ValueError or TypeError when it is none."""
+        return cls(**json.loads(line))
+
+
+class Journal:
+    """Append from any thread; read at any time. `path`: also kept in this file, line by line."""
+
+    def __init__(
+        self, path: Path | None = None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
+        self._start = clock()
+        self._events: list[Event] = []
+        self._lock = threading.Lock()
+        self._file: IO[str] | None = path.open("w", encoding="utf-8") if path else None
+
+    def append(
+        self,
+        kind: str,
+        name: str = "",
+        *,
+        copy: str | None = None,
+        connection: int | None = None,
+        channel: int | None = None,
+        side: str | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> Event:
+        """Record that something happened now."""
+        with self._lock:
+            event = Event(
+                len(self._events),
+                round(self._clock() - self._start, 6),
+                kind,
+                name,
+                copy,
+                connection,
+                channel,
+                side,
+                data or {},
+            )
+            self._events.append(event)
+            if self._file:
+                self._file.write(event.to_json() + "\n")
+        return event
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """All events up to now: a copy, which does not grow."""
+        return tuple(self._events)
+
+    def since(self, n: int) -> Sequence[Event]:
+        """The events from the nth on."""
+        return self._events[n:]
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def wait_for(
+        self, look: Callable[[Sequence[Event]], T | None], timeout_s: float, *, what: str
+    ) -> T:
+        """Wait until `look`, given all events, returns something true; return that.
+
+        Raises:
+            WaitedTooLong: it did not within `timeout_s` seconds.
+        """
+        return wait_until(lambda: look(self._events), timeout_s, what=what, interval_s=0.005)
+
+    def close(self) -> None:
+        """Write out and close the file, if there is one. What is in memory stays readable."""
+        with self._lock:
+            if self._file:
+                self._file.close()
+                self._file = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def write_journals(path: Path, journals: Iterable[Sequence[Event]]) -> None:
+    """Write journals into one file, one after the other."""
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(event.to_json() + "\n" for events in journals for event in events)
+
+
+def read_journals(path: Path) -> list[list[Event]]:
+    """The journals of a file. A last line that was cut off in the middle is left out.
+
+    Raises:
+        BadInput: the file cannot be read, or is no journal.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(
+            f"{path} cannot be read: {error}.",
+            remedy="Name a file that --journal or --record made.",
+        ) from error
+    journals: list[list[Event]] = []
+    for event in _events(path, lines):
+        if event.kind == "run" or not journals:
+            journals.append([])
+        journals[-1].append(event)
+    if not journals:
+        raise BadInput(f"{path} is empty.", remedy="Name a file that --journal or --record made.")
+    return journals
+
+
+def _events(path: Path, lines: Sequence[str]) -> Iterator[Event]:
+    for number, line in enumerate(lines, 1):
+        if not line:
+            continue
+        try:
+            yield Event.from_json(line)
+        except (ValueError, TypeError) as error:
+            if number == len(lines):  # no line end: whoever wrote it was ended in the middle
+                return
+            raise BadInput(
+                f"{path} is no journal: line {number} is no event.",
+                remedy="Name a file that --journal or --record made.",
+            ) from error

@@ -1,0 +1,1 @@
+"""The judge: runs a learner's program under faults, and says which promises it keeps."""
