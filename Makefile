@@ -5,7 +5,7 @@ PYTHON ?= python3
 IN_VENV := .venv/bin/
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-brokers check bench lock strip clean venv venv-dev
+.PHONY: help lab test test-brokers check bench judge-score lock strip clean venv venv-dev
 
 help: ## Say what can be made
 	@echo "Queue Labs. Type make and one of:"
@@ -25,9 +25,14 @@ check: venv-dev ## Check style and types
 	@$(IN_VENV)ruff format --check --quiet
 	@$(IN_VENV)mypy
 
-bench: venv-dev ## Measure (about 6 minutes): qprocessor beside others, and how fast a broker starts
+bench: venv-dev ## Measure (about 8 minutes): qprocessor beside others, broker, proxy, judge
 	@$(IN_VENV)python -m benchmarks
 	@$(IN_VENV)python -m benchmarks.startup
+	@$(IN_VENV)python -m benchmarks.proxy
+	@$(IN_VENV)python -m benchmarks.judge
+
+judge-score: venv-dev ## Judge the judge (hours): wrong and right programs, 50 times each
+	@$(IN_VENV)python -m benchmarks.judge_score
 
 strip: venv-dev ## Take the outputs out of the notebooks, before a commit
 	@$(IN_VENV)nbstripout notebooks/*.ipynb

@@ -26,6 +26,17 @@ COMMANDS = {
     "doctor": ("labs.cli.doctor", "Look at everything a lab needs; say how to cure what ails."),
     "env": ("labs.cli.env", "Print the broker's URL for a shell."),
     "reset": ("labs.cli.reset", "Delete what exercises left in the broker."),
+    "exercises": ("labs.cli.exercises", "List the exercises, and which of them you have passed."),
+    "start": ("labs.cli.start", "Begin an exercise: its brief and a program to change."),
+    "check": ("labs.cli.check", "Judge your program: run it under faults on the real broker."),
+    "watch": ("labs.cli.watch", "Judge it again each time that you save it."),
+    "hint": ("labs.cli.hint", "Show the next hint for an exercise."),
+    "solution": ("labs.cli.solution", "Show an exercise's solution, once you have passed."),
+    "progress": ("labs.cli.progress", "Show what is passed, what is open, and attempts."),
+    "judge": ("labs.cli.judge", "Judge again a run that --journal kept."),
+    "proxy": ("labs.cli.proxy", "Listen to what any AMQP program says to its broker."),
+    "draw": ("labs.cli.draw", "Draw a recorded conversation as a sequence diagram."),
+    "dev": ("labs.cli.dev", "For those who write exercises: are they complete?"),
     "completion": ("labs.cli.completion", "Print the shell code that completes with Tab."),
 }
 INTERRUPTED = 130
@@ -78,8 +89,9 @@ def labs() -> None:
     """Queue Labs: learn message queues on a real RabbitMQ.
 
     `labs up` finds or starts a broker; `labs status` shows it; `./qprocessor.py`
-    is a worker to play with; `labs lab` opens the notebooks. When something does
-    not work, ask `labs doctor`.
+    is a worker to play with; `labs lab` opens the notebooks. `labs exercises`
+    lists programs to write, and `labs check` judges yours. When something does not
+    work, ask `labs doctor`.
     """
     # pika logs at length what it also raises; what is raised is put into words here.
     logging.getLogger("pika").setLevel(logging.CRITICAL + 1)
