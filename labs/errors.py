@@ -73,3 +73,9 @@ class JupyterFailed(LabError):
     """Raised when JupyterLab does not start, with the last lines that it wrote."""
 
     exit_code = 10
+
+
+class NotOpenYet(LabError):
+    """Raised when a hint or a solution is asked for that is still to be earned."""
+
+    exit_code = 11

@@ -70,6 +70,8 @@ LIVES_IN: dict[str, set[str]] = {
 def modules() -> dict[str, Path]:
     found = {"qprocessor": ROOT / "qprocessor.py"}
     for path in sorted((ROOT / "labs").rglob("*.py")):
+        if ROOT / "labs" / "exercises" in path.parents:
+            continue  # learners' programs: data, which nobody imports
         parts = path.relative_to(ROOT).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
