@@ -1,0 +1,295 @@
+"""What learners get wrong about message queues, as data: one row a belief.
+
+Each row has three of the four steps of a ladder of hints: the question (level 1),
+the API to read (level 3) and the shape of the change in words (level 4). Level 2 is
+evidence from the learner's own run, and so is not here. No step gives the answer
+away in code. `labs.judge.diagnosis` says which belief a run shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class Misconception:
+    """One wrong belief."""
+
+    number: int
+    belief: str
+    """As the learner would put it: a phrase without a full stop."""
+    question: str
+    """Hint 1."""
+    api: str
+    """Hint 3: what to read."""
+    shape: str
+    """Hint 4: what the change looks like, in words."""
+
+
+_ROWS = (
+    Misconception(
+        1,
+        "with auto_ack the broker keeps a message until I have finished",
+        "When did the broker delete this message: before or after your code saw it?",
+        "basic_consume: its parameter auto_ack (no_ack on the wire), and basic_ack.",
+        "Consume without auto_ack, and acknowledge each message yourself once its work is done.",
+    ),
+    Misconception(
+        2,
+        "a prefetch limit tames auto_ack",
+        "Prefetch counts unacknowledged messages. With auto_ack, how many are there?",
+        "basic_qos: what prefetch_count counts; and basic_consume: auto_ack.",
+        "Leave the prefetch as it is, turn auto_ack off, and acknowledge after the work.",
+    ),
+    Misconception(
+        3,
+        "an ack means that I have received the message",
+        "What does the broker believe at the moment you crash?",
+        "basic_ack, and the broker's guide to consumer acknowledgements.",
+        "Move the ack from the beginning of the callback to behind the work and its `done` line.",
+    ),
+    Misconception(
+        4,
+        "acknowledging is optional",
+        "How many messages are unacknowledged when your worker has done them all? Look at "
+        "unacknowledged, not at ready.",
+        "basic_ack with method.delivery_tag.",
+        "Add one ack at the end of the callback, for each message.",
+    ),
+    Misconception(
+        5,
+        "where the work fails nothing has to be said to the broker",
+        "Which paths lead out of your callback, and what does the broker hear on each?",
+        "basic_ack, basic_nack, basic_reject: one of them for every delivery.",
+        "In the branch for errors, decide: reject the message for good or hand it to another "
+        "queue; then settle it.",
+    ),
+    Misconception(
+        6,
+        "the ack belongs in a finally block",
+        "Which outcome are you promising with this ack, and is it true when the work has failed?",
+        "basic_ack against basic_nack and basic_reject; try, except and else.",
+        "Acknowledge only where the work has succeeded; give the failed message another way out.",
+    ),
+    Misconception(
+        7,
+        "a delivery tag is a message's global number",
+        "On which channel was this tag given, and how often may it be used there?",
+        "delivery_tag of basic_deliver: it counts from 1 on each channel; error 406.",
+        "Acknowledge each delivery once, on the very channel that it came by, and forget its tag "
+        "when that channel is lost.",
+    ),
+    Misconception(
+        8,
+        "multiple=True is just a faster ack",
+        "Which deliveries did that single frame settle?",
+        "basic_ack: the parameter multiple.",
+        "Acknowledge one by one; or several at once only when all before are done, too.",
+    ),
+    Misconception(
+        9,
+        "any thread may acknowledge",
+        "Who owns the socket, and who wrote on it just now?",
+        "add_callback_threadsafe of pika's BlockingConnection (or your client's word on threads).",
+        "Let threads do the work and hand the ack over to the thread of the connection.",
+    ),
+    Misconception(
+        10,
+        "a durable queue makes its messages safe",
+        "Two things must survive: the box and what is in it. Which did you ask for?",
+        "BasicProperties: delivery_mode.",
+        "Publish each message as persistent, into the durable queue that you have.",
+    ),
+    Misconception(
+        11,
+        "a persistent message is enough",
+        "After the restart, ask for the queue passively. Is it there?",
+        "queue_declare: the parameter durable.",
+        "Declare the queue as durable; the messages are persistent already.",
+    ),
+    Misconception(
+        12,
+        "basic_publish has returned, so the message is stored",
+        "What would have to come back for you to know?",
+        "confirm_delivery of the channel; publisher confirms.",
+        "Turn on confirms, wait for each confirm before you say `sent`, and publish again what was "
+        "not confirmed.",
+    ),
+    Misconception(
+        13,
+        "a confirmed message has been routed",
+        "Whose word is a confirm, and about what? Which queue was there for this message?",
+        "basic_publish: the parameter mandatory; basic.return; UnroutableError.",
+        "Publish as mandatory; when a message is returned, declare the queue and publish it again.",
+    ),
+    Misconception(
+        14,
+        "to publish again until it is confirmed is safe by itself",
+        "How can a consumer see that it has met this message before?",
+        "BasicProperties: message_id.",
+        "Give each message a name that stays the same when it is published again.",
+    ),
+    Misconception(
+        15,
+        "declaring a queue again changes it",
+        "What did the broker answer to your declare, and what was the queue like by then?",
+        "queue_declare: passive, and error 406, PRECONDITION_FAILED.",
+        "Declare a queue the same way everywhere; to change it, delete it first.",
+    ),
+    Misconception(
+        16,
+        "a wrong name raises an error",
+        "Where did the message go? Compare the routing key on the wire with the queue's name.",
+        "basic_publish: exchange '' routes by the queue's exact name; mandatory.",
+        "Use $QUEUE's value as the routing key, with the default exchange; mandatory turns "
+        "silence into an error.",
+    ),
+    Misconception(
+        17,
+        "an exchange keeps messages for those who bind later",
+        "Which queue was bound at the moment of the publish?",
+        "queue_bind, and what an exchange does with a message that no binding matches.",
+        "Declare and bind the queue before the first publish.",
+    ),
+    Misconception(
+        18,
+        "a confirmed message stays in the queue",
+        "Your queue has a limit of length. What does it drop when it is full?",
+        "The queue's arguments x-max-length and x-overflow.",
+        "Take the limit away, or let the queue refuse what does not fit (reject-publish).",
+    ),
+    Misconception(
+        19,
+        "the broker shares the work fairly by itself, and qos may come at any time",
+        "Who holds the backlog: the broker or the worker?",
+        "basic_qos: prefetch_count, and when it begins to hold.",
+        "Set a prefetch of 1 on the channel before you consume, and acknowledge by hand.",
+    ),
+    Misconception(
+        20,
+        "a fair count of messages is a fair share of work",
+        "Count seconds, not messages: how long did each copy work, and what did it hold meanwhile?",
+        "basic_qos: prefetch_count.",
+        "Take one message at a time: a limit of more lets short work wait behind long work.",
+    ),
+    Misconception(
+        21,
+        "first in, first out holds with two workers",
+        "Which of the two was done first, and which was delivered first?",
+        "x-single-active-consumer.",
+        "Give the work to one active consumer, or make its effects independent of the order.",
+    ),
+    Misconception(
+        22,
+        "nack with requeue keeps the order",
+        "What was already on the wire to you when you gave this message back?",
+        "basic_nack: requeue; basic_qos.",
+        "Hold one message at a time where the order counts, or do not give it back.",
+    ),
+    Misconception(
+        23,
+        "the redelivered flag tells a message's history",
+        "The flag says `maybe`. Was this message ever worked on?",
+        "basic_deliver: the field redelivered; BasicProperties: message_id.",
+        "Do not skip by the flag; ask your own record of what is done, by message_id.",
+    ),
+    Misconception(
+        24,
+        "with manual acks each message is done exactly once",
+        "Between the work and its ack, what happens to the message if you die there?",
+        "basic_deliver: redelivered; BasicProperties: message_id; STATE_DIR in CONTRACT.md.",
+        "Write down what is done where all copies can read it, and look there before you begin.",
+    ),
+    Misconception(
+        25,
+        "a set in memory, or the delivery tag, tells what was done before",
+        "Where is your record when the process is gone, and what is message 1's tag after it?",
+        "BasicProperties: message_id; delivery_tag counts from 1 on each channel; STATE_DIR.",
+        "Keep the message_id (not the tag), in STATE_DIR (not in memory), where the effect is.",
+    ),
+    Misconception(
+        26,
+        "mark it as seen first, then do the work",
+        "You died between the mark and the work. What do you believe when it comes again?",
+        "A transaction of your store, such as sqlite3's, around effect and mark.",
+        "Mark a message as done in the same step as its effect, or after it; never before.",
+    ),
+    Misconception(
+        27,
+        "effects may be repeated without harm",
+        "What is the total if this effect happens twice?",
+        "INSERT … ON CONFLICT, or your store's upsert; BasicProperties: message_id.",
+        "Set a value or write under the message's id, instead of adding.",
+    ),
+    Misconception(
+        28,
+        "requeue=True is a way to try again",
+        "What changes between two attempts?",
+        "basic_nack and basic_reject: requeue; x-dead-letter-exchange; x-delivery-limit.",
+        "Count the attempts; after a few, move the message aside to $QUEUE.failed.",
+    ),
+    Misconception(
+        29,
+        "a rejected message goes somewhere",
+        "Follow the arrow: which exchange would it go to, and which queue is bound there?",
+        "Queue arguments x-dead-letter-exchange and x-dead-letter-routing-key; queue_bind.",
+        "Declare the queue for what failed, and name the way there in $QUEUE's arguments (or "
+        "publish it there yourself) before you reject.",
+    ),
+    Misconception(
+        30,
+        "crash and restart cure a poison message",
+        "Who gets the message after your worker has died of it?",
+        "try and except around the work; basic_reject.",
+        "Catch the failure of the work, decide what becomes of the message, and go on.",
+    ),
+    Misconception(
+        31,
+        "the delivery limit protects every queue",
+        "Which type is your queue, and does that type know x-delivery-limit?",
+        "Queue arguments x-queue-type and x-delivery-limit (quorum queues only).",
+        "Use a quorum queue with a delivery limit and a dead letter exchange, or count attempts "
+        "yourself.",
+    ),
+    Misconception(
+        32,
+        "each message's time to live ends by itself",
+        "Which message stands at the head of the queue, and when does it expire?",
+        "expiration of BasicProperties against x-message-ttl of a queue.",
+        "Use one retry queue for each delay.",
+    ),
+    Misconception(
+        33,
+        "a big heartbeat, or none, cures lost connections",
+        "Who notices a peer that is silent, not dead?",
+        "Connection parameters: heartbeat.",
+        "Leave a heartbeat of a few seconds, and let the connection be served while you work.",
+    ),
+    Misconception(
+        34,
+        "long work in the callback is fine",
+        "Who sends heartbeats while you sleep?",
+        "process_data_events, add_callback_threadsafe and connection.sleep of BlockingConnection.",
+        "Do the work in a thread (or in short steps), so that the connection's thread is free.",
+    ),
+    Misconception(
+        35,
+        "the broker's acknowledgement timeout moves slow work on",
+        "Name the event that triggers a redelivery.",
+        "consumer_timeout, and what closes a channel.",
+        "Do not count on the timeout: let a dead worker's connection end.",
+    ),
+    Misconception(
+        36,
+        "consuming never ends by itself",
+        "What does your worker do the second time, when the connection is gone?",
+        "What start_consuming raises or returns when the connection ends; AMQPConnectionError.",
+        "Put connecting, declaring and consuming into a loop that begins again after a short pause "
+        "when the connection is lost.",
+    ),
+)
+
+MISCONCEPTIONS: Mapping[int, Misconception] = MappingProxyType({row.number: row for row in _ROWS})
+"""By number, as the hints and the wrong programs name them."""
