@@ -52,6 +52,8 @@ class PrivateNode:
 
     `amqp_port` and `management_port` insist on a port; without them the usual
     ones are taken where they are free. `extra_config` is lines for rabbitmq.conf.
+    Without `management` there is no management API, and the node starts and
+    restarts in less time.
     """
 
     def __init__(
@@ -62,9 +64,10 @@ class PrivateNode:
         amqp_port: int | None = None,
         management_port: int | None = None,
         extra_config: str = "",
+        management: bool = True,
     ) -> None:
         self.home = home.absolute()
-        self.files = NodeFiles(self.home)
+        self.files = NodeFiles(self.home, management)
         self._binaries = binaries
         self._amqp_port = amqp_port
         self._management_port = management_port
@@ -104,6 +107,16 @@ class PrivateNode:
             return self.start(progress)
         return self._start(progress or silent, [before])
 
+    def restart_inside(self) -> None:
+        """Stop and start RabbitMQ in an orderly way, in the same process: quicker than `restart`.
+
+        Raises:
+            BrokerFailed: it did not come back; with its words.
+        """
+        self.control("eval", "rabbit:stop(), rabbit:start().")
+        if (address := self.address) is not None:
+            self._wait_until_ready(address)
+
     def wipe(self) -> None:
         """End the node and delete its folder: queues, messages, users, logs."""
         self.kill()  # nothing is to be saved
@@ -131,7 +144,7 @@ class PrivateNode:
             port=its_ports.amqp,
             username=USERNAME,
             password=password,
-            management_url=f"http://{ports.LOOPBACK}:{its_ports.management}",
+            management_url=self.files.management_url(its_ports),
         )
 
     def log_tail(self, lines: int = 15) -> str:

@@ -39,6 +39,8 @@ class NodeFiles:
     """The files under a node's folder `home`."""
 
     home: Path
+    management: bool = True
+    """Whether the node has the management plugin."""
 
     @property
     def log(self) -> Path:
@@ -75,11 +77,10 @@ class NodeFiles:
             write_private(cookie, secrets.token_hex(16).upper())
         password = self.password() or secrets.token_urlsafe(18)
         write_private(self.home / "login.json", json.dumps({"password": password}))
-        write_private(self.home / "etc" / "enabled_plugins", "[rabbitmq_management].\n")
+        plugins = "rabbitmq_management" if self.management else ""
+        write_private(self.home / "etc" / "enabled_plugins", f"[{plugins}].\n")
         configuration = [
             f"listeners.tcp.1 = {ports.LOOPBACK}:{its_ports.amqp}",
-            f"management.tcp.ip = {ports.LOOPBACK}",
-            f"management.tcp.port = {its_ports.management}",
             # The first user, made in place of guest when the data folder is new.
             f"default_user = {USERNAME}",
             f"default_pass = {password}",
@@ -88,7 +89,16 @@ class NodeFiles:
             configuration_for(binaries.version),
             extra_config,
         ]
+        if self.management:  # without the plugin these would be unknown, and the node not start
+            configuration += [
+                f"management.tcp.ip = {ports.LOOPBACK}",
+                f"management.tcp.port = {its_ports.management}",
+            ]
         write_private(self.home / "etc" / "rabbitmq.conf", "\n".join(configuration) + "\n")
+
+    def management_url(self, its_ports: NodePorts) -> str | None:
+        """The management API's root; None without the plugin."""
+        return f"http://{ports.LOOPBACK}:{its_ports.management}" if self.management else None
 
     def environment(self, its_ports: NodePorts, binaries: Binaries) -> dict[str, str]:
         """The whole environment of the node and of `rabbitmqctl` for it."""
