@@ -1,0 +1,34 @@
+"""A worker that may die at any moment, and no message is lost by it.
+
+The broker keeps a message until its ack, and gives it to another worker if the
+connection ends before. The ack comes after the work, and so nothing undone is forgotten.
+"""
+
+import contextlib
+import os
+import signal
+import time
+
+import pika
+
+QUEUE = os.environ["QUEUE"]
+DELAY_S = float(os.environ["DELAY"])
+
+
+def on_message(channel, method, properties, body):
+    text = body.decode()
+    time.sleep(len(text) * DELAY_S)  # the work
+    print(f"done {text}", flush=True)
+    channel.basic_ack(method.delivery_tag)
+
+
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # to be stopped is as Ctrl-C
+with (
+    contextlib.suppress(KeyboardInterrupt),
+    pika.BlockingConnection(pika.URLParameters(os.environ["AMQP_URL"])) as connection,
+):
+    channel = connection.channel()
+    channel.queue_declare(QUEUE, durable=True)
+    channel.basic_qos(prefetch_count=1)  # so that few messages have to come back
+    channel.basic_consume(QUEUE, on_message)
+    channel.start_consuming()

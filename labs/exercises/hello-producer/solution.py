@@ -1,0 +1,20 @@
+"""A producer: it puts every line of its standard input into the queue.
+
+With confirms and `mandatory` a message that reaches no queue is an error, and not silence.
+"""
+
+import os
+import sys
+
+import pika
+
+QUEUE = os.environ["QUEUE"]
+
+with pika.BlockingConnection(pika.URLParameters(os.environ["AMQP_URL"])) as connection:
+    channel = connection.channel()
+    channel.queue_declare(QUEUE, durable=True)
+    channel.confirm_delivery()
+    for line in sys.stdin:
+        body = line.rstrip("\n")
+        channel.basic_publish(exchange="", routing_key=QUEUE, body=body, mandatory=True)
+        print(f"sent {body}", flush=True)

@@ -1,0 +1,23 @@
+"""A worker, one of several on the same queue."""
+
+import os
+import time
+
+import pika
+
+QUEUE = os.environ["QUEUE"]
+DELAY_S = float(os.environ["DELAY"])
+
+
+def on_message(channel, method, properties, body):
+    text = body.decode()
+    time.sleep(len(text) * DELAY_S)  # the work
+    print(f"done {text}", flush=True)
+    channel.basic_ack(method.delivery_tag)
+
+
+with pika.BlockingConnection(pika.URLParameters(os.environ["AMQP_URL"])) as connection:
+    channel = connection.channel()
+    channel.queue_declare(QUEUE, durable=True)
+    channel.basic_consume(QUEUE, on_message, auto_ack=True)
+    channel.start_consuming()
