@@ -16,7 +16,7 @@ from pika.exceptions import AMQPError
 QUEUE = os.environ["QUEUE"]
 PERSISTENT = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
 
-bodies = (line.rstrip("\n") for line in sys.stdin)
+bodies = (line.rstrip("\r\n") for line in sys.stdin)
 body = next(bodies, None)
 while body is not None:
     try:

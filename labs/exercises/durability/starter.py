@@ -12,6 +12,6 @@ with pika.BlockingConnection(pika.URLParameters(os.environ["AMQP_URL"])) as conn
     channel.queue_declare(QUEUE, durable=True)
     channel.confirm_delivery()
     for line in sys.stdin:
-        body = line.rstrip("\n")
+        body = line.rstrip("\r\n")
         channel.basic_publish(exchange="", routing_key=QUEUE, body=body, mandatory=True)
         print(f"sent {body}", flush=True)

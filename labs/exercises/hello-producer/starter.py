@@ -9,6 +9,6 @@ with pika.BlockingConnection(pika.URLParameters(os.environ["AMQP_URL"])) as conn
     channel = connection.channel()
     channel.queue_declare(os.environ["QUEUE"], durable=True)
     for line in sys.stdin:
-        body = line.rstrip("\n")
+        body = line.rstrip("\r\n")
         channel.basic_publish(exchange="", routing_key="hello", body=body)
         print(f"sent {body}", flush=True)
