@@ -129,17 +129,24 @@ class History:
             for connection, _ in self.wire.polls
         )
 
-    def in_work(self, copy: str) -> list[Delivery]:
-        """What the copy's latest process was sent and has not done, nor given back."""
-        process = self.process(copy)
+    def in_hand(self, copy: str, at: Event | None = None) -> list[Delivery]:
+        """What a copy had been sent and was not done with, at an event (None: by now).
+
+        What it acknowledged before its work is in hand, too, as long as nobody has done it; what
+        it rejected, handed on by publishing it, or lost with its connection is not.
+        """
+        before = at.n if at else len(self.events) + 1
+        process = next(
+            (p for p in reversed(self.processes) if p.copy == copy and p.started.n < before), None
+        )
         return [
             delivery
             for delivery in self.deliveries
             if delivery.copy == copy
             and delivery.connection.process is process
             and delivery.arrived
-            and delivery.done is None
-            and (delivery.settled is None or delivery.settled.how == "auto")
+            and delivery.event.n < before
+            and not _is_over(delivery, before)
         ]
 
     def unacknowledged(self, copy: str | None = None) -> list[Delivery]:
@@ -272,3 +279,16 @@ class History:
             if mine and delivery.arrived and delivery.done is None:
                 said.delivery, delivery.done = delivery, event
                 return
+
+
+def _is_over(delivery: Delivery, before: int) -> bool:
+    """Whether a copy had nothing more to do with a delivery before the event of this number."""
+    message, settled = delivery.message, delivery.settled
+    ends = [delivery.done, delivery.returned]
+    if settled and settled.how in ("nack", "reject"):
+        ends.append(settled.event)
+    elif settled and settled.how == "ack":
+        first = message.first_done
+        handed_on = [p.event for p in message.publishes if p.event.n > delivery.event.n]
+        ends += [first.event if first else None, *handed_on]
+    return any(end is not None and end.n < before for end in ends)
