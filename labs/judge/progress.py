@@ -10,7 +10,9 @@ two checks side by side lose no attempt; one that is damaged is set aside and sa
 from __future__ import annotations
 
 import fcntl
+import getpass
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -24,6 +26,17 @@ from labs.judge.verdicts import Outcome, Report
 
 HINTS = 4
 VERSION = 1
+
+
+def learner_name(given: str | None = None) -> str:
+    """Whose progress it is: the given name, else the environment's LABS_NAME, else the login."""
+    name = " ".join((given or os.environ.get("LABS_NAME") or "").split())
+    if name:
+        return name
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a user without a name, as in a container
+        return "learner"
 
 
 @dataclass(frozen=True)
@@ -84,10 +97,17 @@ class Progress:
     path: Path = field(default_factory=lambda: labs_home() / "progress.json")
     tell: Callable[[str], None] = lambda _sentence: None
 
+    def standings(self) -> Mapping[str, Standing]:
+        """How the learner stands in each exercise that was tried."""
+        with self._locked():
+            learners = self._read()
+        return {
+            slug: _standing(learners, self.learner, slug) for slug in learners.get(self.learner, {})
+        }
+
     def standing(self, slug: str) -> Standing:
         """How the learner stands in this exercise; all zero before the first attempt."""
-        with self._locked():
-            return _standing(self._read(), self.learner, slug)
+        return self.standings().get(slug, Standing())
 
     def record(self, report: Report) -> Standing:
         """Count one more attempt; returns how the learner stands after it."""
