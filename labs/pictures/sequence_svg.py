@@ -1,0 +1,363 @@
+"""A story drawn as SVG: lifelines from top to bottom, one row a step, times at the side.
+
+A `Story` goes in, one `<svg>` element comes out. No meaning is in a colour alone: each
+arrow says what it is, what got lost ends in a cross, what a fault forged begins with
+one, a frozen process's line is dotted, a dead one has none. Colours are mid-tones that
+stand out on white and on black; paper and ink are the page's where it has such
+(JupyterLab's variables), else light or dark as the reader's system prefers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from labs.pictures.letters import fit, plain, width_of
+from labs.pictures.sequence_steps import (
+    EDGE,
+    OUTSIDE,
+    Fate,
+    Kind,
+    Lifeline,
+    Place,
+    Span,
+    Step,
+    Story,
+)
+
+TIMES, MARGIN, HEAD, ROW, PAUSE = 74, 76, 30, 27, 12
+TOP, BOTTOM = 38, 14  # above the heads (the title), below the last row
+PAUSE_S = 0.5
+"""A longer time between two rows is shown as a wider step, with its length."""
+LETTER = 6.9  # pixels that a letter takes, about
+HEADS_AGAIN = 24  # rows: longer diagrams have their heads at the bottom too
+BAR, BESIDE = 7.0, 10.0  # a connection's width; how far one stands beside another
+
+BLUE, VIOLET, GREEN, ORANGE, RED, GREY = (
+    "#2f7fc1",
+    "#8f62c9",
+    "#3f8f4f",
+    "#b9651b",
+    "#cc4f45",
+    "#7a7f87",
+)
+COLOURS = {
+    Kind.PUBLISH: BLUE,
+    Kind.DELIVER: VIOLET,
+    Kind.SETTLE: GREEN,
+    Kind.CONFIRM: GREEN,
+    Kind.REFUSE: ORANGE,
+    Kind.SAY: BLUE,
+    Kind.BLOW: RED,
+    Kind.NOTE: RED,
+}
+DASHED = {Kind.SETTLE, Kind.CONFIRM, Kind.REFUSE}
+STYLE = (
+    "<style>"
+    ".qs{--qs-paper:var(--jp-layout-color0,#ffffff);--qs-ink:var(--jp-ui-font-color1,#1f2328)}"
+    "@media(prefers-color-scheme:dark){"
+    ".qs{--qs-paper:var(--jp-layout-color0,#15191e);--qs-ink:var(--jp-ui-font-color1,#e6e9ed)}}"
+    ".qs-paper{fill:var(--qs-paper)}"
+    ".qs-ink{fill:var(--qs-ink)}"
+    ".qs-line{stroke:var(--qs-ink)}"
+    ".qs-halo{stroke:var(--qs-paper);stroke-width:4;paint-order:stroke;stroke-linejoin:round}"
+    "</style>"
+)
+INK = 'class="qs-ink" fill="#1f2328"'
+HALO = 'class="qs-ink qs-halo" fill="#1f2328"'
+LINE = 'class="qs-line" stroke="#1f2328"'
+
+
+def draw_svg(story: Story, highlight: str | None = None) -> str:
+    """The story as an SVG, with its text alternative."""
+    return _Drawing(story, highlight).draw()
+
+
+class _Drawing:
+    def __init__(self, story: Story, highlight: str | None) -> None:
+        self.story, self.highlight = story, highlight
+        count = len(story.lifelines)
+        self.gap = max(120.0, min(290.0, 780.0 / max(count - 1, 1)))
+        self.x = {line.key: TIMES + MARGIN + i * self.gap for i, line in enumerate(story.lifelines)}
+        self.width = round(TIMES + 2 * MARGIN + self.gap * (count - 1))
+        middle = [self.x[li.key] for li in story.lifelines if li.place is not Place.CLIENT]
+        inset = min(100.0, self.gap * 0.34)
+        self.panel = (min(middle) - inset, max(middle) + inset)
+        self.middle = (min(middle) + max(middle)) / 2
+        self.y = self._rows()
+        self.end = (self.y[-1] if self.y else TOP + HEAD) + 16
+        self.bars = self._bars()
+
+    def draw(self) -> str:
+        """The whole element."""
+        twice = len(self.story.steps) > HEADS_AGAIN
+        height = round(self.end + (HEAD + 6 if twice else 0) + BOTTOM)
+        parts = [
+            f'<rect class="qs-paper" fill="#ffffff" width="{self.width}" height="{height}"/>',
+            f'<text x="12" y="22" font-size="13" font-weight="bold" {INK}>'
+            f"{escape(fit(self.story.title, '', '', int(self.width / 7)))}</text>",
+            self._panel(),
+            *(part for line in self.story.lifelines for part in self._lifeline(line)),
+        ]
+        for top in (TOP, *([self.end + 2] if twice else [])):
+            parts += [part for line in self.story.lifelines for part in self._head(line, top)]
+        for index, step in enumerate(self.story.steps):
+            parts.append(self._row(index, step))
+        words = escape(plain(self.story.in_words().replace("\n", " ")))
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="qs" viewBox="0 0 {self.width} '
+            f'{height}" width="{self.width}" height="{height}" role="img" aria-label="{words}" '
+            'style="max-width:100%;height:auto" font-family="system-ui,sans-serif" font-size="12">'
+            f"<title>{escape(plain(self.story.title))}</title><desc>{words}</desc>"
+            f"{STYLE}{''.join(parts)}</svg>"
+        )
+
+    # Where things are
+
+    def _rows(self) -> list[float]:
+        """The height of each row's arrow."""
+        places, y = [], float(TOP + HEAD - 8)
+        for index, step in enumerate(self.story.steps):
+            y += ROW + (PAUSE if self._pause_before(index) else 0)
+            places.append(y - (4 if step.kind is Kind.FOLD else 0))
+        return places
+
+    def _pause_before(self, index: int) -> float:
+        """How long nothing happened before a row, in seconds; 0 if not for long."""
+        if index == 0 or self.story.steps[index - 1].kind is Kind.FOLD:
+            return 0.0
+        waited = self.story.steps[index].at_s - self.story.steps[index - 1].at_s
+        return waited if waited >= PAUSE_S else 0.0
+
+    def _bars(self) -> dict[int | None, tuple[Span, float]]:
+        """Each connection with its place: beside those that are open at the same time."""
+        bars: dict[int | None, tuple[Span, float]] = {}
+        taken: list[tuple[str, int, range]] = []
+        for span in self.story.connections:
+            if span.lifeline not in self.x:
+                continue
+            rows = self.story.rows(span)
+            slot = 0
+            while any(
+                (key, place) == (span.lifeline, slot) and set(rows) & set(others)
+                for key, place, others in taken
+            ):
+                slot += 1
+            taken.append((span.lifeline, slot, rows))
+            away = -1 if self.x[span.lifeline] < self.middle else 1
+            bars[span.connection] = (span, self.x[span.lifeline] + away * slot * BESIDE)
+        return bars
+
+    def _x(self, key: str, step: Step, other: str) -> float:
+        """Where an arrow begins or ends."""
+        if key == OUTSIDE:
+            return self.x[other] - min(self.gap * 0.8, 210)
+        if key == EDGE:
+            if EDGE in self.x:
+                return self.x[EDGE]
+            return self.panel[0] if self.x.get(other, 0) < self.middle else self.panel[1]
+        x = self.x[key]
+        if key.startswith("client") and step.connection in self.bars:
+            x = self.bars[step.connection][1]
+            towards = self.middle if other in (EDGE, OUTSIDE, "") else self.x[other]
+            return x + (BAR / 2 if towards > x else -BAR / 2)
+        return x
+
+    def _span_y(self, span: Span) -> tuple[float, float]:
+        rows = self.story.rows(span)
+        if not rows:
+            return (0.0, 0.0)
+        last = self.end if span.last is None else self.y[rows[-1]]
+        return self.y[rows[0]], last
+
+    # What stands still
+
+    def _panel(self) -> str:
+        left, right = self.panel
+        return (
+            f'<rect {INK} fill-opacity="0.055" x="{left:.1f}" y="{TOP - 6}" '
+            f'width="{right - left:.1f}" height="{self.end - TOP + 6:.1f}" rx="8"/>'
+        )
+
+    def _head(self, line: Lifeline, top: float) -> list[str]:
+        room = int(min(self.gap - 14, 178) / LETTER) - 2
+        name = fit(line.name, "", "", room)
+        half = max(width_of(name) * LETTER / 2 + 10, 26)
+        x = self.x[line.key]
+        round_ = 4 if line.place is Place.CLIENT else 11
+        tip = escape(plain(f"{line.place}: {line.name}"))
+        return [
+            f'<rect class="qs-paper qs-line" fill="#ffffff" stroke="#1f2328" x="{x - half:.1f}" '
+            f'y="{top:.1f}" width="{2 * half:.1f}" height="{HEAD - 6}" rx="{round_}">'
+            f"<title>{tip}</title></rect>",
+            f'<text x="{x:.1f}" y="{top + 16:.1f}" text-anchor="middle" font-weight="bold" '
+            f'pointer-events="none" {INK}>{escape(name)}</text>',
+        ]
+
+    def _lifeline(self, line: Lifeline) -> list[str]:
+        x, top = self.x[line.key], TOP + HEAD - 6
+        lives = [span for span in self.story.lives if span.lifeline == line.key]
+        stretches = [self._span_y(span) for span in lives] or [(top, self.end)]
+        if lives and lives[0].first <= min((s.events[0] for s in self.story.steps), default=0):
+            stretches[0] = (top, stretches[0][1])
+        parts = [_path(x, y1, x, y2, f'{LINE} stroke-opacity="0.55"') for y1, y2 in stretches]
+        for span, at in self.bars.values():
+            if span.lifeline == line.key:
+                y1, y2 = self._span_y(span)
+                parts.append(
+                    f'<rect class="qs-paper qs-line" fill="#ffffff" stroke="#1f2328" '
+                    f'stroke-opacity="0.7" x="{at - BAR / 2:.1f}" y="{y1:.1f}" width="{BAR:g}" '
+                    f'height="{max(y2 - y1, 4):.1f}" rx="2">'
+                    f"<title>connection {span.connection}</title></rect>"
+                )
+        for span in self.story.frozen:
+            if span.lifeline == line.key:
+                y1, y2 = self._span_y(span)
+                style = f'stroke="{RED}" stroke-width="5" stroke-dasharray="2 4"'
+                parts.append(_path(x, y1, x, y2, style))
+        return parts
+
+    # Rows
+
+    def _row(self, index: int, step: Step) -> str:
+        y = self.y[index]
+        parts = [f"<title>{escape(plain(f'{step.at_s:.3f} s: {step.label}'))}</title>"]
+        if marked := self.highlight is not None and self.highlight in step.bodies:
+            marked = step.kind is not Kind.FOLD
+        if marked:
+            parts.append(
+                f'<rect x="{TIMES - 66}" y="{y - 16:.1f}" width="{self.width - 16}" height="22" '
+                'rx="4" fill="#e3b341" fill-opacity="0.28"/>'
+            )
+        if pause := self._pause_before(index):
+            parts.append(_text(TIMES - 10, y - 21, f"+{pause:.1f} s", "end", 9.5, muted=True))
+        if step.kind is Kind.FOLD:
+            parts += self._fold(step, y)
+        else:
+            parts.append(_text(TIMES - 10, y + 1, f"{step.at_s:.3f} s", "end", 11, muted=True))
+            parts += self._arrow(step, y) if step.target else self._mark(step, y)
+        faint = self.highlight is not None and not marked and bool(step.bodies)
+        style = ' opacity="0.5"' if faint else ' font-weight="600"' if marked else ""
+        return f"<g{style}>{''.join(parts)}</g>"
+
+    def _fold(self, step: Step, y: float) -> list[str]:
+        left, right = TIMES + 4, self.width - 16
+        middle = (left + right) / 2
+        label = fit(step.verb, "", "", int((right - left) / LETTER))
+        half = width_of(label) * LETTER / 2 + 6
+        dots = f'{LINE} stroke-opacity="0.5" stroke-dasharray="1 4"'
+        return [
+            _path(left, y, max(middle - half, left), y, dots),
+            _path(min(middle + half, right), y, right, y, dots),
+            _text(middle, y + 4, label, "middle", 11.5, italic=True),
+        ]
+
+    def _arrow(self, step: Step, y: float) -> list[str]:
+        start = self._x(step.source, step, step.target)
+        end = self._x(step.target, step, step.source)
+        colour = COLOURS.get(step.kind, GREY)
+        way = 1 if end > start else -1
+        room = int(abs(end - start) / LETTER) - 2
+        label = fit(step.verb, step.body, step.after, max(room, 4))
+        parts = []
+        if step.fate is Fate.SWALLOWED:
+            end = start + (end - start) * 0.7
+            parts.append(_cross(end, y, RED))
+        elif step.fate is Fate.FORGED:
+            start = start + (end - start) * 0.3
+            parts.append(_cross(start, y, RED))
+        if step.fate is not Fate.SWALLOWED:
+            parts.append(_head_of_arrow(end, y, way, colour))
+        if step.source == OUTSIDE:
+            parts.append(f'<circle cx="{start:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>')
+        middle = (start + end) / 2
+        dash = ' stroke-dasharray="5 3"' if step.kind in DASHED else ""
+        thick = 1.2 if step.kind in (Kind.SETUP, Kind.CLOSE, Kind.HEARTBEAT) else 1.8
+        shaft = end - way * 7 if step.fate is not Fate.SWALLOWED else end
+        style = f'stroke="{colour}" stroke-width="{thick:g}"{dash}'
+        parts.insert(0, _path(start, y, shaft, y, style))
+        parts.append(_text(middle, y - 5, label, "middle", 12))
+        return parts
+
+    def _mark(self, step: Step, y: float) -> list[str]:
+        colour = COLOURS.get(step.kind, GREY)
+        if step.source not in self.x:
+            return self._band(step, y, colour)
+        x = self.x[step.source]
+        client = step.source.startswith("client")
+        if client and step.connection in self.bars and step.kind is Kind.BLOW:
+            return self._torn(step, y)
+        way = -1 if client and x > self.middle else 1
+        room = int((self.gap - 24) / LETTER)
+        label = fit(step.verb, step.body, step.after, room)
+        symbol = _cross(x, y, colour) if step.kind is Kind.BLOW else _dot(x, y, colour)
+        anchor = "start" if way > 0 else "end"
+        return [symbol, _text(x + way * 13, y + 4, label, anchor, 12)]
+
+    def _torn(self, step: Step, y: float) -> list[str]:
+        """Something befalls a connection: a jagged line between the client and the broker."""
+        start, end = self._x(step.source, step, EDGE), self._x(EDGE, step, step.source)
+        count = max(int(abs(end - start) // 12), 2)
+        wide = (end - start) / count
+        points = [f"M{start:.1f} {y:.1f}"]
+        points += [
+            f"L{start + wide * i:.1f} {y + (3 if i % 2 else -3):.1f}" for i in range(1, count)
+        ]
+        points.append(f"L{end:.1f} {y:.1f}")
+        label = fit(step.verb, step.body, step.after, int(abs(end - start) / LETTER) + 6)
+        return [
+            f'<path d="{"".join(points)}" fill="none" stroke="{RED}" stroke-width="1.6"/>',
+            _text((start + end) / 2, y - 6, label, "middle", 12),
+        ]
+
+    def _band(self, step: Step, y: float, colour: str) -> list[str]:
+        """Something befalls the broker, or is said of the whole run."""
+        left, right = self.panel
+        label = fit(step.verb, step.body, step.after, int((self.width - TIMES) / LETTER) - 4)
+        half = max((right - left) / 2, width_of(label) * LETTER / 2 + 12)
+        x = min(max((left + right) / 2, TIMES + half), self.width - half - 8)
+        return [
+            f'<rect x="{x - half:.1f}" y="{y - 13:.1f}" width="{2 * half:.1f}" height="20" rx="4" '
+            f'fill="{colour}" fill-opacity="0.18" stroke="{colour}" stroke-dasharray="4 2"/>',
+            _text(x, y + 1, label, "middle", 12),
+        ]
+
+
+def _path(x1: float, y1: float, x2: float, y2: float, style: str) -> str:
+    return f'<path d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}" fill="none" {style}/>'
+
+
+def _text(
+    x: float,
+    y: float,
+    words: str,
+    anchor: str,
+    size: float,
+    *,
+    muted: bool = False,
+    italic: bool = False,
+) -> str:
+    look = ' fill-opacity="0.75"' if muted else ""
+    look += ' font-style="italic"' if italic else ""
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size:g}"{look} {HALO}>'
+        f"{escape(words)}</text>"
+    )
+
+
+def _head_of_arrow(x: float, y: float, way: int, colour: str) -> str:
+    points = _points([(x, y), (x - way * 9, y - 4), (x - way * 9, y + 4)])
+    return f'<polygon points="{points}" fill="{colour}"/>'
+
+
+def _cross(x: float, y: float, colour: str) -> str:
+    d = f"M{x - 5:.1f} {y - 5:.1f}l10 10m0 -10l-10 10"
+    return f'<path d="{d}" fill="none" stroke="{colour}" stroke-width="3"/>'
+
+
+def _dot(x: float, y: float, colour: str) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{colour}"/>'
+
+
+def _points(pairs: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in pairs)
