@@ -1,0 +1,31 @@
+# misconception: 8
+import functools
+import os
+import threading
+import time
+
+import pika
+
+queue = os.environ["QUEUE"]
+delay = float(os.environ["DELAY"])
+
+
+def work(channel, tag, text):
+    time.sleep(len(text) * delay)
+    print(f"done {text}", flush=True)
+    # fewer frames: one for all up to here
+    ack = functools.partial(channel.basic_ack, tag, multiple=True)
+    channel.connection.add_callback_threadsafe(ack)
+
+
+def callback(ch, method, properties, body):
+    arguments = (ch, method.delivery_tag, body.decode())
+    threading.Thread(target=work, args=arguments, daemon=True).start()
+
+
+connection = pika.BlockingConnection(pika.URLParameters(os.environ["AMQP_URL"]))
+channel = connection.channel()
+channel.queue_declare(queue, durable=True)
+channel.basic_qos(prefetch_count=5)
+channel.basic_consume(queue, callback)
+channel.start_consuming()

@@ -1,0 +1,18 @@
+// misconception: 10
+const amqp = require("amqplib");
+const readline = require("readline");
+
+async function main() {
+  const queue = process.env.QUEUE;
+  const connection = await amqp.connect(process.env.AMQP_URL);
+  const channel = await connection.createChannel();
+  await channel.assertQueue(queue, { durable: true });
+  for await (const body of readline.createInterface({ input: process.stdin })) {
+    channel.sendToQueue(queue, Buffer.from(body));
+    console.log(`sent ${body}`);
+  }
+  await channel.close();
+  await connection.close();
+}
+
+main();

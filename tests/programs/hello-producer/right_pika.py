@@ -1,0 +1,18 @@
+"""The tutorial's producer: publish each line as it comes."""
+
+import os
+import sys
+
+import pika
+
+queue = os.environ["QUEUE"]
+connection = pika.BlockingConnection(pika.URLParameters(os.environ["AMQP_URL"]))
+channel = connection.channel()
+channel.queue_declare(queue, durable=True)
+
+for line in sys.stdin:
+    body = line.rstrip("\r\n")
+    channel.basic_publish(exchange="", routing_key=queue, body=body)
+    print(f" [x] Sent {body}", flush=True)
+
+connection.close()
