@@ -52,7 +52,7 @@ def summary(report: Report) -> str:
     verdicts = by_promise(report)
     kept = sum(verdict.outcome is Outcome.KEPT for verdict in verdicts)
     if report.outcome is Outcome.KEPT:
-        return f"All {kept} promises were kept."
+        return f"All {kept} promises were kept." if kept > 1 else "The promise was kept."
     counts = [f"{kept} of {len(verdicts)} promises were kept"]
     for outcome in (Outcome.BROKEN, Outcome.UNKNOWN):
         if count := sum(verdict.outcome is outcome for verdict in verdicts):
