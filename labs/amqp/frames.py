@@ -38,6 +38,11 @@ class Frame(NamedTuple):
         return self.raw[7:-1]
 
 
+def body_size(header: Frame) -> int:
+    """How long the body is that follows this content header, in bytes."""
+    return int.from_bytes(header.raw[11:19], "big")
+
+
 class FrameParser:
     """Cuts one direction of a connection into frames."""
 

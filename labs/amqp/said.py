@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from pamqp import base, commands, header
 from pamqp.common import Struct
@@ -38,6 +38,8 @@ _RESERVED = {
 }
 _SPELT = {"exchange_type": "type", "message_type": "type", "global_": "global", "nowait": "no_wait"}
 _REMEMBERED_B = 200
+"""Longer ones are read anew each time."""
+_METHODS = cast("Mapping[int, type[base.Frame]]", commands.INDEX_MAPPING)
 _BASIC = b"\x00\x3c"
 
 
@@ -80,8 +82,8 @@ _HEARTBEAT = Said("heartbeat", {})
 
 def _method(payload: bytes) -> Said:
     try:
-        kind = commands.INDEX_MAPPING[Struct.integer.unpack_from(payload)[0]]
-        value: base.Frame = kind()
+        kind = _METHODS[Struct.integer.unpack_from(payload)[0]]
+        value = kind()
         value.unmarshal(payload[4:])
     except Exception as error:  # noqa: BLE001 - a peer may send anything, and reading must not fail
         return Said(UNKNOWN, {"size": len(payload), "why": _why(error)})
@@ -141,4 +143,4 @@ def _name(spelt: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", spelt).lower()
 
 
-_NAMES = {index: _name(kind().name) for index, kind in commands.INDEX_MAPPING.items()}
+_NAMES = {index: _name(kind.name) for index, kind in _METHODS.items()}

@@ -12,14 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from labs.amqp.frames import Frame
-from labs.amqp.said import Said
-
 
 class Settled(NamedTuple):
     """What a confirm says, in the client's numbers."""
 
-    tag: int
+    delivery_tag: int
     multiple: bool
 
 
@@ -85,13 +82,3 @@ class Confirms:
         if not together:
             return rest
         return [Settled(together[-1], len(together) > 1), *rest]
-
-
-@dataclass
-class Together:
-    """Confirms of a channel that wait until there are enough of them, or it gets late."""
-
-    confirms: Confirms
-    due_s: float
-    frames: list[tuple[Frame, Said]] = field(default_factory=list)
-    """As the broker said them."""
