@@ -1,0 +1,126 @@
+"""`labs dev check`: refuses an exercise that is not complete.
+
+Complete is: a brief, a starter that fails and shows the belief that it is to show, a
+solution that passes, four hints for each belief, and three wrong programs for the tests.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import click
+
+from labs.broker.state import ROOT, FoundBroker
+from labs.cli.learner import complete_exercise
+from labs.cli.output import progress
+from labs.judge.catalogue import FOLDER, SLUGS, Exercise, exercise, read_exercise
+from labs.judge.misconceptions import MISCONCEPTIONS
+from labs.judge.verdicts import Outcome
+
+PROGRAMS = ROOT / "tests" / "programs"
+FILES = ("exercise.toml", "brief.md", "starter.py", "solution.py", "solution.md")
+WRONG_PROGRAMS = 3
+DESIGNS = 3
+"""In solution.md: why the solution works, and two others."""
+SEED = "dev"
+
+
+@click.group()
+def command() -> None:
+    """For those who write exercises."""
+
+
+@command.command()
+@click.argument("exercises", metavar="[EXERCISE]...", nargs=-1, shell_complete=complete_exercise)
+@click.option("--quick", is_flag=True, help="Look at the files only; run nothing.")
+def check(exercises: tuple[str, ...], quick: bool) -> None:
+    """Refuse an exercise that is not complete.
+
+    It needs a brief, a starter that fails and shows its belief, a solution that
+    passes, four hints, and three wrong programs in tests/programs. Starter and
+    solution are judged as a learner's program is. The exit code is 1 when
+    something is missing.
+    """
+    slugs = [slug for slug in SLUGS if slug in exercises] if exercises else list(SLUGS)
+    for slug in exercises:
+        exercise(slug)  # a name that is none is said before anything is run
+    faults = {slug: list(faults_of_files(FOLDER / slug, PROGRAMS / slug)) for slug in slugs}
+    if not quick:
+        whole = [read_exercise(FOLDER / slug) for slug in slugs if not faults[slug]]
+        faults |= faults_of_runs(whole)
+    for slug in slugs:
+        click.echo(f"{slug}: {'ok' if not faults[slug] else ''}".rstrip())
+        for fault in faults[slug]:
+            click.echo(f"  - {fault}")
+    click.get_current_context().exit(1 if any(faults.values()) else 0)
+
+
+def faults_of_files(folder: Path, programs: Path) -> Iterator[str]:
+    """What is missing in an exercise's folder, or among its wrong programs: a sentence each."""
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    yield from (f"There is no {name}." for name in missing)
+    wrong = len(list(programs.glob("wrong_*")))
+    if wrong < WRONG_PROGRAMS:
+        yield f"{WRONG_PROGRAMS} wrong programs are needed in {programs}, and there are {wrong}."
+    if missing:
+        return
+    try:
+        found = read_exercise(folder)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        yield f"exercise.toml can't be read: {error!r}."
+        return
+    yield from faults_of_contents(found)
+
+
+def faults_of_contents(found: Exercise) -> Iterator[str]:
+    """What an exercise with all its files lacks: a sentence each."""
+    if found.program not in ("worker", "producer"):
+        yield f"exercise.toml: a program is a worker or a producer, not {found.program!r}."
+    if found.shows not in MISCONCEPTIONS:
+        yield f"exercise.toml: the belief {found.shows!r}, which the starter shows, is unknown."
+    for belief, ladder in found.ladders.items():
+        if not all(ladder) or len(set(ladder)) < len(ladder):
+            yield f"exercise.toml: the hints for the belief {belief} repeat, or are empty."
+    if not found.brief.startswith(f"# {found.title}\n"):
+        yield f"brief.md does not begin with its title, {found.title!r}."
+    if f"labs check {found.slug} -- " not in found.brief:
+        yield "brief.md does not say how to check the program."
+    designs = found.explanation.count("\n## ")
+    if designs < DESIGNS:
+        yield f"solution.md has {designs} sections: why it works and two other designs are needed."
+    for name, text in (("starter.py", found.starter), ("solution.py", found.solution)):
+        try:
+            compile(text, name, "exec")
+        except SyntaxError as error:
+            yield f"{name} is no Python: {error}."
+    if found.starter == found.solution:
+        yield "starter.py and solution.py are the same."
+
+
+def faults_of_runs(whole: list[Exercise]) -> dict[str, list[str]]:
+    """Judge starters and solutions, some side by side; what is wrong with each exercise."""
+    from labs.broker.locate import locate
+
+    with progress() as tell, ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        broker = locate(progress=tell)
+        tell(f"judging {len(whole)} starters and solutions")
+        judged = pool.map(lambda found: list(faults_of_run(found, broker)), whole)
+        return {found.slug: faults for found, faults in zip(whole, judged, strict=True)}
+
+
+def faults_of_run(found: Exercise, broker: FoundBroker) -> Iterator[str]:
+    """Judge starter and solution of one exercise: a sentence for each that is not as it must be."""
+    from labs.judge import engine
+
+    for name, wanted in (("starter.py", Outcome.BROKEN), ("solution.py", Outcome.KEPT)):
+        path = str(found.folder / name)
+        report = engine.check(found.slug, [sys.executable, path], broker=broker, seed=SEED).report
+        if report.outcome is not wanted:
+            seen = "; ".join(v.seen for v in report.verdicts if v.outcome is not Outcome.KEPT)
+            yield f"{name} must be {wanted}, and is {report.outcome}: {seen}"
+        elif wanted is Outcome.BROKEN and report.misconception != found.shows:
+            yield f"{name} shows the belief {report.misconception}, not {found.shows}."
