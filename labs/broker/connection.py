@@ -1,27 +1,29 @@
 """The one place in `labs` that speaks AMQP to a broker, through pika.
 
 The kit's own needs are small: to know that a broker is ready (a handshake and a
-login that succeeded, not an open port) and to look at a queue. Learners' code
-uses pika itself, in the open.
+login that succeeded, not an open port), to look at a queue, to put messages into it
+and take them out. Learners' code uses pika itself, in the open.
 """
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
-from pika.exceptions import AMQPError, ChannelClosedByBroker
+from pika.exceptions import AMQPError, ChannelClosedByBroker, UnroutableError
 
 from labs.broker.address import Address
 from labs.broker.explain import explain
-from labs.errors import BrokerUnreachable
+from labs.errors import BrokerUnreachable, NotPossibleHere
 
-NOT_FOUND = 404
+NOT_FOUND, LOCKED = 404, 405
+PERSISTENT = pika.DeliveryMode.Persistent
 FAILURES = (AMQPError, AMQPConnectorException, OSError)
 """What pika raises; a handshake that takes too long is none of its own AMQPErrors."""
 
@@ -41,6 +43,17 @@ class QueueCounts:
 
     ready: int
     consumers: int
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A message that was taken out of a queue."""
+
+    body: bytes
+    message_id: str | None
+    redelivered: bool
+    delivery_mode: int | None
+    headers: Mapping[str, Any]
 
 
 @contextmanager
@@ -157,3 +170,74 @@ def delete_queues(address: Address, queues: Iterable[str]) -> dict[str, str]:
             except ChannelClosedByBroker as error:
                 kept[queue] = explain(error).what
     return kept
+
+
+def publish(address: Address, queue: str, messages: Iterable[tuple[str, str]]) -> bool:
+    """Publish persistent messages, each a body and a message_id; whether the queue was there.
+
+    Each is confirmed before the next is asked for.
+
+    Raises:
+        BrokerUnreachable: it did not answer, or refused.
+    """
+    with in_words(address), connected(address) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        for body, message_id in messages:
+            properties = pika.BasicProperties(message_id=message_id, delivery_mode=PERSISTENT)
+            try:
+                channel.basic_publish("", queue, body.encode(), properties, mandatory=True)
+            except UnroutableError:
+                return False
+    return True
+
+
+def look(address: Address, queue: str) -> QueueCounts | None:
+    """The counts of one queue; None: there is no such queue.
+
+    Raises:
+        NotPossibleHere: the queue is another connection's own (exclusive).
+        BrokerUnreachable: the broker did not answer, or refused.
+    """
+    with in_words(address), connected(address) as connection, _locked_in_words(queue):
+        return count(connection, queue)
+
+
+def take_all(address: Address, queue: str) -> list[Taken]:
+    """Take all that is ready out of the queue, in order; nothing where there is no such queue.
+
+    Raises:
+        NotPossibleHere, BrokerUnreachable: as `look`.
+    """
+    taken: list[Taken] = []
+    with in_words(address), connected(address) as connection, _locked_in_words(queue):
+        if count(connection, queue) is None:
+            return []
+        channel = connection.channel()
+        while True:
+            method, properties, body = channel.basic_get(queue)
+            if method is None or properties is None:
+                return taken
+            taken.append(
+                Taken(
+                    body or b"",
+                    properties.message_id,
+                    bool(method.redelivered),
+                    properties.delivery_mode,
+                    properties.headers or {},
+                )
+            )
+            channel.basic_ack(method.delivery_tag or 0)
+
+
+@contextmanager
+def _locked_in_words(queue: str) -> Iterator[None]:
+    try:
+        yield
+    except ChannelClosedByBroker as error:
+        if error.reply_code != LOCKED:
+            raise
+        raise NotPossibleHere(
+            f"The queue {queue} is exclusive: only the connection that declared it may look at it.",
+            remedy="Declare it without exclusive=True.",
+        ) from error

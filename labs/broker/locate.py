@@ -96,6 +96,11 @@ def own_node() -> PrivateNode:
     return PrivateNode(labs_home() / "node")
 
 
+def spare_node() -> PrivateNode:
+    """The judge's own node, without management, which it may restart; it may not be running."""
+    return PrivateNode(labs_home() / "judge-node", management=False)
+
+
 def own_container() -> ComposeBroker:
     """The lab's own container, whether it runs or not."""
     from labs.broker.container import ComposeBroker  # its client takes time to import

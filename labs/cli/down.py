@@ -12,7 +12,7 @@ from labs.cli.output import progress
 @click.command()
 @click.option("--wipe", is_flag=True, help="Delete its data too: queues, messages, users.")
 def command(wipe: bool) -> None:
-    """Stop the broker that `labs up` started.
+    """Stop the broker that `labs up` started, and the spare one that `labs check` restarts.
 
     No process of it stays behind. Durable queues and persistent messages are
     there again after the next `labs up`, unless you --wipe them. A class server
@@ -31,6 +31,8 @@ def command(wipe: bool) -> None:
             container = locate.own_container()
             was_running = was_running or container.is_running()
             container.wipe() if wipe else container.stop()
+    spare = locate.spare_node()
+    spare.wipe() if wipe else spare.stop()
     state.forget()
     if known and known.source is Source.SERVER:
         click.echo(f"Forgot {known.address.shown}; it goes on running.")

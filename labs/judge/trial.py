@@ -23,11 +23,495 @@ with their data:
   program. It was then killed too.
 - `not-stopped` {copy}: still there 5 s after SIGTERM, so it was killed.
 - `stderr` {copy, tail}: the last lines that the copy wrote on standard error.
+- `left-out` {fault, why}: the fault makes no sense for this program: there is no confirm to refuse
+  for one that uses transactions.
 - `locked` {queue, why}: the queue is exclusive: nobody but the program can look into it.
 
 Faults that are not the proxy's are `fault` events of the trial: `restart` {how}, `close-by-broker`
 {connections}, `away` {door, for_s, connections}, `back` {door}, `delete-queue` {queue, left}. A
 `signal` {kill, freeze} that hits work has data {body, message_id, in_hand: [bodies]}.
-`input` with name `end` is the end of a producer's standard input. `left` events stand after the
+A note `end-of-input` {} is the end of a producer's standard input. `left` events stand after the
 last `exited`, except those before a `delete-queue`, which have data.before_delete = true.
 """
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
+
+from labs.broker import connection as direct
+from labs.broker.state import FoundBroker
+from labs.errors import LabError, NotPossibleHere, WaitedTooLong
+from labs.journal import Event, Journal
+from labs.judge.bodies import Wave, make_bodies
+from labs.judge.ground import Ground, ground_for
+from labs.judge.history import History
+from labs.judge.leftovers import Note
+from labs.judge.lives import Delivery
+from labs.judge.patience import Patience
+from labs.judge.program import STOP_TIMEOUT_S, CannotStart, Program
+from labs.proxy.faults import Fault
+from labs.proxy.server import Proxy, Upstream
+from labs.waiting import wait_until
+
+QUIET_S = 3.0
+"""So long must all be quiet before a trial gives up, beyond the work in hand."""
+STALLED_S = 12.0
+"""So long may frames go to and fro with nothing new coming of it."""
+CAP_S = 90.0
+POLL_S = 0.01
+GONE_S = 3.0
+REQUEUED_S = 3.0
+STEADY_S = 0.2
+
+WAITS: Mapping[str, str] = {
+    "ready": "the program to connect, declare the queue and consume it",
+    "done": "every message to be done",
+    "settled": "every message to be settled and the queue to be empty",
+    "in-work": "the program to be in the middle of a message's work",
+    "taken-over": "the other copy to do what the frozen one held",
+    "again": "the program to be at work again",
+    "published": "the program to publish what it had read",
+    "sent": "the program to say that it had sent what it had read",
+    "exit": "the program to end after the end of its input",
+    "fault": "the moment at which the fault was to strike",
+}
+"""What a trial waits for, by its key in a note `gave-up`."""
+
+
+class GaveUp(Exception):
+    """Raised inside a trial when what it waits for will not come; it is noted by then."""
+
+
+class Cancelled(Exception):
+    """Raised inside a trial when the whole check is to end."""
+
+
+class Step(Protocol):
+    """One thing to do in a trial; a frozen value."""
+
+    def run(self, trial: Trial) -> None:
+        """Do it; raises GaveUp when the steps after it make no sense any more."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One trial as data."""
+
+    name: str
+    steps: tuple[Step, ...]
+    waves: tuple[Wave, ...]
+    copies: tuple[str, ...] = ("A",)
+    faults: tuple[Fault, ...] = ()
+    delay_s: float = 0.01
+    """The work on a body lasts so long for each of its characters."""
+    restarts: bool = False
+    """Whether the broker is to be restarted."""
+    keeps_state: bool = False
+    """Whether the copies share a folder that outlives them."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all trials of one check have in common."""
+
+    exercise: str
+    program: str
+    """`worker` or `producer`."""
+    command: tuple[str, ...]
+    broker: FoundBroker
+    seed: str
+    mark: str
+    """Marks the processes of this check."""
+    note: Note
+    folder: Path
+    """A folder for what the programs keep; it is deleted in the end."""
+    cwd: Path | None
+    cancelled: threading.Event
+
+
+def run_trial(plan: Plan, setting: Setting) -> Sequence[Event]:
+    """Run one trial from beginning to end; its journal.
+
+    What fails of the kit or the broker is a note in the journal: it is not the
+    learner's fault.
+
+    Raises:
+        CannotStart: the learner's command can't be run.
+        Cancelled: the check is to end.
+    """
+    journal = Journal()
+    bodies = make_bodies(f"{setting.seed}/{setting.exercise}/{plan.name}", plan.waves)
+    queue = f"{setting.exercise}-{bodies[0][0][0].lower()}{bodies[-1][-1][0].lower()}"
+    try:
+        ground = ground_for(setting.broker, queue, setting.note, restarts=plan.restarts)
+    except NotPossibleHere as reason:
+        begin(journal, plan, setting, queue)
+        journal.append("note", "not-possible-here", data={"fault": "restart", "why": str(reason)})
+        return journal.events
+    try:
+        with ground:
+            Trial(plan, setting, ground, journal, bodies).run()
+    except CannotStart:
+        raise
+    except LabError as error:
+        if not len(journal):
+            begin(journal, plan, setting, queue)
+        journal.append("note", "trouble", data={"what": str(error)})
+    return journal.events
+
+
+def begin(journal: Journal, plan: Plan, setting: Setting, queue: str, broker: str = "") -> Event:
+    """Write the first event: what this run is."""
+    data = {
+        "exercise": setting.exercise,
+        "trial": plan.name,
+        "seed": setting.seed,
+        "command": list(setting.command),
+        "program": setting.program,
+        "queue": queue,
+        "delay_s": plan.delay_s,
+        "copies": list(plan.copies),
+        "broker": broker,
+    }
+    return journal.append("run", data=data)
+
+
+class Trial:
+    """A trial while it runs: what its steps work with."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        setting: Setting,
+        ground: Ground,
+        journal: Journal,
+        bodies: list[list[str]],
+    ) -> None:
+        self.plan, self.ground, self.journal, self.bodies = plan, ground, journal, bodies
+        self.history = History()
+        self.programs: dict[str, Program] = {}
+        """The latest program of each copy."""
+        self.given: list[str] = []
+        """The bodies that were published, or fed to the producer, so far."""
+        self.proxy: Proxy
+        """The way to the broker, while the trial runs."""
+        self._setting = setting
+        self._all: list[Program] = []
+        self._patience = Patience()
+        self._gave_up = False
+
+    @property
+    def queue(self) -> str:
+        """What the program has as $QUEUE."""
+        return self.ground.queue
+
+    @property
+    def failed_queue(self) -> str:
+        """Where bodies that always fail are to end."""
+        return f"{self.queue}.failed"
+
+    # --- From beginning to end ---------------------------------------------------------------
+
+    def run(self) -> None:
+        """Run the steps, end the program, look a last time into the queues."""
+        address = self.ground.address
+        facts = direct.log_in(address)
+        broker = f"{facts.product} {facts.version}"
+        first = begin(self.journal, self.plan, self._setting, self.queue, broker)
+        self._zero_s = time.monotonic() - first.at_s
+        upstream = Upstream(address.host, address.port, address.tls)
+        faults = self.plan.faults
+        with Proxy(upstream, self.journal, faults=faults, before_settle=self.drain) as self.proxy:
+            try:
+                self._run_steps()
+                self.look()
+                self._stop_programs()
+            finally:
+                self._end_programs()
+        self._wait_until_requeued()
+        for queue in (self.queue, self.failed_queue):
+            self.take_all(queue)
+        if not self._gave_up:
+            self.note("finished")
+
+    def _run_steps(self) -> None:
+        with suppress(GaveUp):  # it is noted, and what was seen up to here says more
+            for step in self.plan.steps:
+                step.run(self)
+        self.catch_up()
+
+    def _stop_programs(self) -> None:
+        """Ask each copy to end, as a person would, and tell which did not."""
+        for program in self._all:
+            if program.is_running:
+                program.resume()
+                program.ask_to_end()
+        for program in self._all:
+            if not program.wait_until_exited(STOP_TIMEOUT_S):
+                self.note("not-stopped", copy=program.copy)
+
+    def _end_programs(self) -> None:
+        """Nothing of any copy is left after this, however the trial ended."""
+        for program in self._all:
+            escaped = program.end()
+            self._note_escaped(program.copy, escaped)
+            if program.stderr_tail.strip():
+                self.note("stderr", copy=program.copy, tail=program.stderr_tail)
+        self.catch_up()
+
+    # --- The copies --------------------------------------------------------------------------
+
+    def start(self, copy: str) -> Program:
+        """Start a copy, for the first time or again, with the environment of the contract."""
+        address = self.ground.address
+        port = self.proxy.open(copy)
+        through = replace(address, host="127.0.0.1", port=port, tls=False)
+        environment = {
+            "AMQP_URL": through.url,
+            "QUEUE": self.queue,
+            "DELAY": f"{self.plan.delay_s:g}",
+        }
+        if self.plan.keeps_state:
+            folder = self._setting.folder / self.plan.name
+            folder.mkdir(exist_ok=True)
+            environment["STATE_DIR"] = str(folder)
+        program = Program(
+            self._setting.command,
+            copy,
+            environment,
+            self.journal,
+            mark=f"{self._setting.mark}/{self.plan.name}/{copy}{len(self._all)}",
+            cwd=self._setting.cwd,
+            reads_input=self._setting.program == "producer",
+        )
+        self._all.append(program)
+        self.programs[copy] = program
+        program.start()
+        return program
+
+    def drain(self) -> None:
+        """Record what the copies have printed up to now; from any thread."""
+        for program in tuple(self._all):
+            program.drain()
+
+    def running(self) -> list[Program]:
+        """The copies that run."""
+        return [program for program in self.programs.values() if program.is_running]
+
+    def kill(self, copy: str, data: Mapping[str, Any]) -> None:
+        """Kill a copy with all its processes, and see that its connections close."""
+        escaped = self.programs[copy].kill(data)
+        self._note_escaped(copy, escaped)
+        with suppress(WaitedTooLong):
+            wait_until(lambda: not self.open_connections(copy), GONE_S, interval_s=POLL_S)
+            return
+        # A process that nobody could find holds them. It must not go on working.
+        self.note("escaped", copy=copy, pids=[])
+        self.proxy.cut(copy)
+
+    def open_connections(self, copy: str) -> list[int]:
+        """The numbers of the copy's connections that are open."""
+        return [one.number for one in self.proxy.connections(copy) if one.is_open]
+
+    def _note_escaped(self, copy: str, pids: Sequence[int]) -> None:
+        if pids:
+            self.note("escaped", copy=copy, pids=list(pids))
+
+    # --- The queues, directly at the broker --------------------------------------------------
+
+    def publish(self, number: int) -> None:
+        """Publish a wave.
+
+        Raises:
+            GaveUp: there is no queue to publish to.
+        """
+
+        def messages() -> Iterator[tuple[str, str]]:
+            for body in self.bodies[number]:
+                message_id = f"{self.plan.name}-{len(self.given) + 1}-{secrets.token_hex(4)}"
+                # On record before it is on its way: a delivery must not stand before it.
+                data = {"body": body, "message_id": message_id, "wave": number + 1}
+                self.journal.append("published", data=data)
+                self.given.append(body)
+                yield body, message_id
+
+        if not direct.publish(self.ground.address, self.queue, messages()):
+            self.give_up("ready", "no-queue")
+
+    def look(self) -> None:
+        """Put on record what is in the queues now."""
+        for queue in (self.queue, self.failed_queue):
+            with self._locked_noted(queue):
+                if counts := direct.look(self.ground.address, queue):
+                    data: dict[str, Any] = {"queue": queue, "ready": counts.ready}
+                    data["consumers"] = counts.consumers
+                    data["unacknowledged"] = self.ground.unacknowledged(queue)
+                    self.journal.append("queue", data=data)
+
+    def ready(self, queue: str) -> int:
+        """How many messages of the queue are ready; 0 where there is no such queue."""
+        with suppress(NotPossibleHere):
+            counts = direct.look(self.ground.address, queue)
+            return counts.ready if counts else 0
+        return 0
+
+    def take_all(self, queue: str, **more: Any) -> int:
+        """Take out what is left in the queue, each message on record; how many there were."""
+        with self._locked_noted(queue):
+            taken = direct.take_all(self.ground.address, queue)
+            for one in taken:
+                data = {
+                    "queue": queue,
+                    "body": one.body.decode("utf-8", "replace"),
+                    "message_id": one.message_id,
+                    "redelivered": one.redelivered,
+                    "headers": plain(one.headers),
+                    "delivery_mode": one.delivery_mode,
+                }
+                self.journal.append("left", data=data | more)
+            return len(taken)
+        return 0
+
+    def delete_queue(self) -> None:
+        """Delete the program's queue."""
+        direct.delete_queues(self.ground.address, [self.queue])
+
+    @contextmanager
+    def _locked_noted(self, queue: str) -> Iterator[None]:
+        try:
+            yield
+        except NotPossibleHere as reason:
+            self.note("locked", queue=queue, why=str(reason))
+
+    def _wait_until_requeued(self) -> None:
+        """What the program held goes back to its queue when its connections have ended."""
+        before: list[tuple[float, int | None]] = []
+
+        def steady() -> bool:
+            held = self.ground.unacknowledged(self.queue)
+            if held is not None:
+                return held == 0
+            now = time.monotonic()
+            if not before or before[-1][1] != self.ready(self.queue):
+                before.append((now, self.ready(self.queue)))
+            return now - before[-1][0] > STEADY_S
+
+        with suppress(WaitedTooLong):  # the broker's own trouble: what is there now is looked at
+            wait_until(steady, REQUEUED_S)
+
+    # --- Waiting -----------------------------------------------------------------------------
+
+    def note(self, name: str, *, copy: str | None = None, **data: Any) -> None:
+        """Write a note."""
+        self.journal.append("note", name, copy=copy, data=data | ({"copy": copy} if copy else {}))
+
+    def catch_up(self) -> None:
+        """Take in what has happened since the last time."""
+        new = self.journal.since(len(self.history.events))
+        self._patience.follow(new)
+        self.history.follow(new)
+
+    def wait(
+        self,
+        waiting_for: str,
+        condition: Callable[[], object],
+        *,
+        quiet_s: float = QUIET_S,
+        stalled_s: float = STALLED_S,
+        copies: Sequence[str] | None = None,
+    ) -> None:
+        """Wait until the condition holds, as long as there is hope.
+
+        Args:
+            waiting_for: a key of WAITS.
+            condition: looks at the history, which is up to date.
+            quiet_s: the patience with a program that does nothing.
+            stalled_s: the patience with one that is busy, and nothing new comes of it.
+            copies: who could make it come true; None: any copy.
+
+        Raises:
+            GaveUp: it will not come true; a note says why.
+        """
+        self._patience.begin()
+        began = time.monotonic()
+        while True:
+            hopeless = self._hopeless(copies) or self._too_long(
+                time.monotonic() - began, quiet_s, stalled_s
+            )
+            self.catch_up()  # after the look at who lives: their last words may have come since
+            if condition():
+                return
+            if self._setting.cancelled.is_set():
+                raise Cancelled
+            if hopeless:
+                self.give_up(waiting_for, hopeless)
+            time.sleep(POLL_S)
+
+    def pause(self, for_s: float) -> None:
+        """Let time pass, and take in what happens; only where time itself is the fault."""
+        until = time.monotonic() + for_s
+        while time.monotonic() < until:
+            if self._setting.cancelled.is_set():
+                raise Cancelled
+            time.sleep(POLL_S)
+        self.catch_up()
+
+    def now_s(self) -> float:
+        """The journal's time."""
+        return time.monotonic() - self._zero_s
+
+    def quiet_s(self) -> float:
+        """For how long nothing has happened, and no copy was at something."""
+        return self._patience.quiet_s(self.running())
+
+    def give_up(self, waiting_for: str, why: str) -> NoReturn:
+        """Note that the wait was in vain, and end it."""
+        self._gave_up = True
+        quiet_s = round(self._patience.quiet_s(()), 1)
+        self.note("gave-up", waiting_for=waiting_for, why=why, quiet_s=quiet_s)
+        raise GaveUp
+
+    def _hopeless(self, copies: Sequence[str] | None) -> str:
+        """Why it can't come true any more; empty: it can."""
+        for program in self.running():
+            if program.flooded:
+                self.note("flooded", copy=program.copy, lines=program.lines, bytes=program.bytes)
+                program.kill()
+                return "flooded"
+            if program.forked:
+                self.note("forked", copy=program.copy, processes=len(program.family()))
+                program.kill()
+                return "forked"
+        hopeful = [p for p in self.running() if copies is None or p.copy in copies]
+        return "" if hopeful else "all-ended"
+
+    def _too_long(self, waited_s: float, quiet_s: float, stalled_s: float) -> str:
+        work_s = max((self.history.work_s(d.message.body) for d in self.in_work()), default=0.0)
+        if self._patience.quiet_s(self.running()) > quiet_s + work_s:
+            return "quiet"
+        if waited_s > CAP_S or self._patience.stalled_s() > max(stalled_s, quiet_s) + work_s:
+            return "too-long"
+        return ""
+
+    def in_work(self, copy: str | None = None) -> list[Delivery]:
+        """What a copy (None: any that runs) was sent, and is not done with."""
+        copies = [copy] if copy else [program.copy for program in self.running()]
+        return [delivery for one in copies for delivery in self.history.in_hand(one)]
+
+
+def plain(value: Any) -> Any:
+    """What a broker's header holds, as JSON can hold it."""
+    if isinstance(value, dict):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    if isinstance(value, (str, int, float, bool)) or value is None:
+        return value
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,196 @@
+"""`check`: run a learner's program through all trials of an exercise, and judge it.
+
+The trials run side by side, each in a thread. However a check ends (a verdict, Ctrl-C,
+SIGTERM, a fault of the kit), the processes, vhosts, users, queues, ports and folders
+that it made are gone after it; what a killed check left (kill -9) the next one removes.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+from labs.broker import locate, processes
+from labs.broker.address import Address
+from labs.broker.connection import delete_queues
+from labs.broker.state import FoundBroker, Source
+from labs.errors import BadInput, LabError
+from labs.journal import Event
+from labs.judge import ground
+from labs.judge.judging import judge_journals
+from labs.judge.leftovers import Note, left_by_killed_checks, remove_folders
+from labs.judge.program import marked
+from labs.judge.scenarios import SCENARIOS, Scenario
+from labs.judge.trial import Cancelled, Plan, Setting, run_trial
+from labs.judge.verdicts import Report
+
+Progress = Callable[[str], None]
+JOIN_S = 0.2
+SIGNALS = ("SIGTERM", "SIGHUP")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a check gives back."""
+
+    report: Report
+    journals: tuple[Sequence[Event], ...]
+    """One a trial, in the order of the scenario."""
+
+
+def check(
+    exercise: str,
+    command: Sequence[str],
+    *,
+    broker: FoundBroker | Address,
+    seed: str,
+    progress: Progress | None = None,
+    cwd: Path | None = None,
+) -> Run:
+    """Judge `command` in the exercise.
+
+    Args:
+        broker: where the trials run; an address counts as somebody else's broker.
+        seed: decides bodies, their order and the places of the faults.
+        progress: told in words what is being done.
+        cwd: where the program is started; default: here.
+
+    Raises:
+        BadInput: there is no such exercise; CannotStart: the command can't be run.
+        BrokerUnreachable, ManagementFailed: the broker does not answer.
+    """
+    began = time.monotonic()
+    journals = run_trials(exercise, command, broker=broker, seed=seed, progress=progress, cwd=cwd)
+    report = judge_journals(journals)
+    return Run(replace(report, took_s=round(time.monotonic() - began, 3)), journals)
+
+
+def run_trials(
+    exercise: str,
+    command: Sequence[str],
+    *,
+    broker: FoundBroker | Address,
+    seed: str,
+    progress: Progress | None = None,
+    cwd: Path | None = None,
+) -> tuple[Sequence[Event], ...]:
+    """The journals of all trials of the exercise; for the arguments see `check`."""
+    if exercise not in SCENARIOS:
+        raise BadInput(f"There is no exercise {exercise!r}.", remedy="`labs exercises` lists them.")
+    scenario = SCENARIOS[exercise]
+    found = FoundBroker(broker, Source.SERVER) if isinstance(broker, Address) else broker
+    clean_up_after_killed_checks(found)
+    mark = f"check-{secrets.token_hex(6)}"
+    note = Note(mark, found.address.shown)
+    with signals_as_exceptions(), working_folder(note) as folder:
+        setting = Setting(
+            exercise=exercise,
+            program=scenario.program,
+            command=tuple(command),
+            broker=found,
+            seed=seed,
+            mark=mark,
+            note=note,
+            folder=folder,
+            cwd=cwd,
+            cancelled=threading.Event(),
+        )
+        (progress or (lambda _: None))(f"{exercise}: {_trials(scenario)}")
+        return _side_by_side(scenario.plans, setting)
+
+
+def _trials(scenario: Scenario) -> str:
+    names = ", ".join(plan.name for plan in scenario.plans)
+    return f"the trials {names}, side by side" if len(scenario.plans) > 1 else f"the trial {names}"
+
+
+def _side_by_side(plans: Sequence[Plan], setting: Setting) -> tuple[Sequence[Event], ...]:
+    journals: dict[str, Sequence[Event]] = {}
+    failures: list[BaseException] = []
+
+    def run(plan: Plan) -> None:
+        try:
+            journals[plan.name] = run_trial(plan, setting)
+        except Cancelled:
+            pass
+        except BaseException as failure:  # noqa: BLE001  raised again, in the caller's thread
+            failures.append(failure)
+            setting.cancelled.set()
+
+    threads = [threading.Thread(target=run, args=(plan,), name=plan.name) for plan in plans]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive():  # a signal is heard between two joins
+                thread.join(JOIN_S)
+    finally:
+        setting.cancelled.set()
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
+        processes.kill(marked(setting.mark))
+    if failures:
+        raise failures[0]
+    return tuple(journals[plan.name] for plan in plans)
+
+
+@contextmanager
+def working_folder(note: Note) -> Iterator[Path]:
+    """A folder for what the programs keep; gone afterwards, as is the note of this check."""
+    folder = Path(tempfile.mkdtemp(prefix="labs-check-"))
+    note.add("folders", str(folder))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        note.remove("folders", str(folder))
+        note.forget()
+
+
+@contextmanager
+def signals_as_exceptions() -> Iterator[None]:
+    """Asked to end (SIGTERM, SIGHUP), clean up first, as after Ctrl-C; then exit by its number."""
+
+    def leave(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers, and hears of signals
+        return
+    numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
+    before = {number: signal.signal(number, leave) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def clean_up_after_killed_checks(found: FoundBroker) -> None:
+    """Remove what checks left that were killed themselves: processes, vhosts, queues, folders."""
+    for path, said in left_by_killed_checks():
+        processes.kill(marked(str(said.get("mark"))))
+        remove_folders(said)
+        for name in said.get("spare_vhosts", []):
+            ground.remove_spare_vhost(locate.spare_node(), name)
+        mine = said.get("broker") == found.address.shown
+        try:
+            if mine and said.get("vhosts"):
+                for name in said["vhosts"]:
+                    ground.remove_vhost(found.address, name)
+            if mine and said.get("queues"):
+                delete_queues(found.address, said["queues"])
+        except LabError:
+            continue  # the broker does not answer now: the note stays for the next check
+        if mine or not (said.get("vhosts") or said.get("queues")):
+            path.unlink(missing_ok=True)

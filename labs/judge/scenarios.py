@@ -1,0 +1,197 @@
+"""The eleven exercises as the judge runs them: for each, its trials as data.
+
+A trial is waves of messages, faults on the wire, and steps. Lengths decide how long
+the work on a message lasts: those that a fault is aimed at are long enough to be
+hit. Counts are multiples of nothing, and what comes after a loss is published
+after it. Trials of one exercise run side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from labs.judge.bodies import wave
+from labs.judge.steps import (
+    Away,
+    CloseByBroker,
+    DeleteQueue,
+    Done,
+    DoneAtLength,
+    DoneOrFailed,
+    EndOfInput,
+    Feed,
+    FreezeAtWork,
+    KillAfterLostAck,
+    KillAtWork,
+    Publish,
+    Ready,
+    Reset,
+    RestartBroker,
+    Sent,
+    Start,
+    Struck,
+)
+from labs.judge.trial import Plan
+from labs.proxy.faults import (
+    CLIENT,
+    AskHeartbeat,
+    ConfirmTogether,
+    Cut,
+    Lose,
+    Moment,
+    RefusePublish,
+)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """How one exercise is tried."""
+
+    slug: str
+    program: str
+    """`worker` or `producer`."""
+    plans: tuple[Plan, ...]
+
+
+TWO = ("A", "B")
+BEGIN = (Start(), Ready(), Publish(0))
+LINES = wave(23, 7, 41, 11, 5, 64, 17)
+FED = (Start(), Feed(0), Sent(), Feed(1, crlf_at=1), Sent(), Feed(2), EndOfInput())
+
+HELLO_PRODUCER = Plan("lines", FED, (LINES, wave(13, 38, 6), wave(29, 9, 52)))
+
+HELLO_CONSUMER = Plan(
+    "messages",
+    (*BEGIN, Done(settled=False), Publish(1), Done()),
+    (wave(19, 6, 31, 12, 44), wave(8, 27, 15)),
+)
+
+WORK_QUEUE = Plan(
+    "two-copies",
+    (*BEGIN, Done(settled=False), Publish(1), Done()),
+    (wave(22, 35, 14, 28, 9, 31, 18), wave(26, 12, 33, 20)),
+    TWO,
+)
+
+HEAVY = wave(38, 55, 42, 60, 35, 51, 47)
+LATER = wave(24, 37, 18, 29)
+KILLED = Plan("killed", (*BEGIN, KillAtWork("A"), Publish(1), Done()), (HEAVY, LATER), TWO)
+FROZEN = Plan(
+    "frozen",
+    (*BEGIN, FreezeAtWork("A"), Publish(1), Done()),
+    (HEAVY, LATER),
+    TWO,
+    (AskHeartbeat(1),),
+)
+
+DURABILITY = Plan(
+    "restarted",
+    (*FED, RestartBroker()),
+    (LINES, wave(13, 38, 6), wave(29, 9, 52)),
+    restarts=True,
+)
+
+FAIR_DISPATCH = Plan(
+    "long-and-short",
+    (*BEGIN, Done(settled=False), Publish(1), Done()),
+    (wave(61, 4, 66, 5, 58, 6, 63, 4, 5, 7, 6), wave(5, 47, 4, 6, 7)),
+    TWO,
+    delay_s=0.02,
+)
+
+BATCHES = (wave(21, 8, 47, 13, 33), wave(17, 39, 6, 25))
+PIPELINE = (Start(), Feed(0), Sent(30.0), Feed(1), Sent(30.0), EndOfInput())
+CONFIRMS = (
+    Plan(
+        "cut",
+        (*PIPELINE, Struck("cut", "the program published too little")),
+        BATCHES,
+        faults=(
+            Cut(Moment("basic.publish", CLIENT, nth=3), hold_s=0.5),
+            ConfirmTogether(n=3, within_s=0.05),
+        ),
+    ),
+    Plan(
+        "refused",
+        (
+            *PIPELINE,
+            Struck(
+                "refuse-publish",
+                "the program asked for no confirms, so that none could be refused",
+                not_for_transactions=True,
+            ),
+        ),
+        BATCHES,
+        faults=(RefusePublish(nth=3), ConfirmTogether(n=2, within_s=0.05)),
+    ),
+    Plan(
+        "unroutable",
+        (Start(), Feed(0), Sent(), DeleteQueue(), Feed(1), Sent(), EndOfInput()),
+        BATCHES,
+    ),
+)
+
+PHASES = (wave(14, 33, 41, 28, 37), wave(31, 26, 39), wave(22, 17, 29))
+RECONNECT = (
+    Plan(
+        "closed-and-reset",
+        (*BEGIN, CloseByBroker(), Publish(1), Reset(), Publish(2), Done()),
+        PHASES,
+    ),
+    Plan("away", (*BEGIN, Away(), Publish(1), Done()), PHASES[:2]),
+)
+
+HEARTBEATS = Plan(
+    "long-work",
+    (*BEGIN, DoneAtLength(), Publish(1), Done()),
+    (wave(9, 200, 6, 13), wave(11, 5)),
+    faults=(AskHeartbeat(1),),
+    delay_s=0.03,
+)
+
+POISON = Plan(
+    "bad-ones",
+    (*BEGIN, DoneOrFailed(), Publish(1), DoneOrFailed()),
+    (
+        wave(24, ("bad ", 21), 17, 31, ("not bad ", 26), ("bad", 12), 19),
+        wave(22, ("bad: ", 29), 15, ("not bad", 20)),
+    ),
+    TWO,
+)
+
+IDEMPOTENCE = (
+    Plan(
+        "acknowledgement-lost",
+        (*BEGIN, KillAfterLostAck("A"), Start(("A",)), Ready(), Publish(1), Done()),
+        (wave(25, 31, 18, 36, 22, 28, 15), wave(20, 27, 33, 16)),
+        TWO,
+        (Lose(Moment("basic.ack", CLIENT, door="A", nth=2)),),
+        keeps_state=True,
+    ),
+    Plan(
+        "killed-at-work",
+        (*BEGIN, KillAtWork("A"), Start(("A",)), Ready(), Publish(1), Done()),
+        (HEAVY, LATER),
+        TWO,
+        keeps_state=True,
+    ),
+)
+
+SCENARIOS: Mapping[str, Scenario] = {
+    scenario.slug: scenario
+    for scenario in (
+        Scenario("hello-producer", "producer", (HELLO_PRODUCER,)),
+        Scenario("hello-consumer", "worker", (HELLO_CONSUMER,)),
+        Scenario("work-queue", "worker", (WORK_QUEUE,)),
+        Scenario("acknowledgements", "worker", (KILLED, FROZEN)),
+        Scenario("durability", "producer", (DURABILITY,)),
+        Scenario("fair-dispatch", "worker", (FAIR_DISPATCH,)),
+        Scenario("confirms", "producer", CONFIRMS),
+        Scenario("reconnect", "worker", RECONNECT),
+        Scenario("heartbeats", "worker", (HEARTBEATS,)),
+        Scenario("poison", "worker", (POISON,)),
+        Scenario("idempotence", "worker", IDEMPOTENCE),
+    )
+}
+"""By slug, in the order of the exercises."""
