@@ -20,12 +20,13 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def commands() -> str:
-    """All that the README has a reader type, block after block; `text` blocks are not typed here.
+def commands(heading: str) -> str:
+    """What the README has a reader type below a heading, block after block, without `text` blocks.
 
     What `make lab` does is the subject of test_setup.py.
     """
-    return "\n".join(re.findall(r"^```sh\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL))
+    section = README.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return "\n".join(re.findall(r"^```sh\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL))
 
 
 def test_the_commands_in_it_start_a_broker_and_two_workers_that_do_all_messages(
@@ -43,7 +44,7 @@ def test_the_commands_in_it_start_a_broker_and_two_workers_that_do_all_messages(
         }
         environment.pop("TMUX", None)
         # The worker looks for the broker beside itself, where this test leaves nothing.
-        first, rest = commands().split("labs status", 1)
+        first, rest = commands("In the terminal").split("labs status", 1)
         work, last = rest.rsplit("labs down", 1)
 
         def typed(script: str) -> subprocess.CompletedProcess[str]:
@@ -76,6 +77,36 @@ def test_the_commands_in_it_start_a_broker_and_two_workers_that_do_all_messages(
             typed("tmux kill-server")
             down = typed(f"labs down{last}")
         assert down.returncode == 0, down.stderr
+
+
+def test_the_commands_in_it_begin_an_exercise_and_judge_the_labs_own_worker(
+    labs_home: Path, tmp_path: Path
+) -> None:
+    """Typed in a folder beside the checkout's worker, where `labs start` may leave its files."""
+    (tmp_path / "qprocessor.py").symlink_to(ROOT / "qprocessor.py")
+    up, rest = commands("Your own programs, judged").split("\n", 1)
+
+    def typed(script: str) -> subprocess.CompletedProcess[str]:
+        venv = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return subprocess.run(
+            ["bash", "-e", "-c", script],
+            cwd=tmp_path,
+            env={**os.environ, "LABS_HOME": str(labs_home), "PATH": venv},
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+
+    try:
+        ran = typed(f"{up}\n{rest}")
+    finally:
+        down = typed("labs down --wipe")
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert (tmp_path / "my-programs" / "acknowledgements.py").is_file()
+    assert "1 of 11 passed" in ran.stdout
+    assert down.returncode == 0, down.stderr
 
 
 def test_every_flag_in_it_is_one_of_qprocessors_or_labs() -> None:
