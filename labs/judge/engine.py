@@ -26,7 +26,6 @@ from labs.broker.state import FoundBroker, Source
 from labs.errors import BadInput, LabError
 from labs.journal import Event
 from labs.judge import ground
-from labs.judge.judging import judge_journals
 from labs.judge.leftovers import Note, left_by_killed_checks, remove_folders
 from labs.judge.program import marked
 from labs.judge.scenarios import SCENARIOS, Scenario
@@ -70,8 +69,15 @@ def check(
     """
     began = time.monotonic()
     journals = run_trials(exercise, command, broker=broker, seed=seed, progress=progress, cwd=cwd)
-    report = judge_journals(journals)
+    report = judge(journals)
     return Run(replace(report, took_s=round(time.monotonic() - began, 3)), journals)
+
+
+def judge(journals: Sequence[Sequence[Event]]) -> Report:
+    """What the journals of one check, just run or read from a file, say of the program."""
+    from labs.judge.judging import judge_journals
+
+    return judge_journals(journals)
 
 
 def run_trials(
