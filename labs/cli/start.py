@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -42,4 +43,4 @@ def command(exercise: str, folder: Path) -> None:
     click.echo(f"{brief}  says what to write, and what will go wrong")
     click.echo(f"{program}  is where you begin: it runs, and breaks a promise")
     click.echo("To see which, type:")
-    click.echo(f"  labs check {exercise} -- python {program}")
+    click.echo(f"  labs check {exercise} -- python {shlex.quote(str(program))}")
