@@ -28,10 +28,12 @@ from labs.notebook.events import timeline_of
 from labs.notebook.leftovers import QueueNotes, WorkerNotes
 from labs.notebook.predictions import Prediction, Predictions, asked, compared
 from labs.notebook.watching import Watch, management_tells
+from labs.notebook.wire import Wire
 from labs.notebook.worker import Worker
 from labs.notebook.workers import Workers, names_of, told_apart
 from labs.pictures.picture import Picture
 from labs.pictures.plots import queue_plot
+from labs.pictures.sequence import draw_sequence
 from labs.pictures.timeline import draw_timeline
 from labs.waiting import wait_until
 
@@ -62,6 +64,7 @@ class Lab:
         self._pace = _pace()
         self._teams: list[Workers] = []
         self._watches: list[Watch] = []
+        self._wires: list[Wire] = []
         left = self._processes.end_left_behind(notebook)
         with busy("Looking for the broker, or starting it"):
             self._broker = locate()
@@ -140,7 +143,12 @@ class Lab:
                 progress.finish(ready())
 
     def workers(
-        self, *who: int | str, queue: str, program: str | Path = "qprocessor.py", **options: Any
+        self,
+        *who: int | str,
+        queue: str,
+        program: str | Path = "qprocessor.py",
+        wire: Wire | None = None,
+        **options: Any,
     ) -> Workers:
         """Start workers on a queue, as processes, and return when all of them consume.
 
@@ -148,6 +156,7 @@ class Lab:
             who: how many, or their names; default one, alice.
             queue: where they get their messages.
             program: the worker's file, from the top of the checkout; a copy of qprocessor.py too.
+            wire: let them talk to the broker over this wire, so that it is on record.
             options: any flag of qprocessor.py: `acknowledge=True`, `lose_every=3`, `delay=0.2`,
                 `prefetch=1`, `crash_every=4`, `durable=True`, `reconnect=True`, `heartbeat=5`…
 
@@ -165,6 +174,7 @@ class Lab:
             address=self.address,
             notes=self._processes,
             notebook=self.notebook,
+            wire=wire,
         )
         self._teams.append(team)
         return team
@@ -208,6 +218,19 @@ class Lab:
             return draw()
         watch.keep(LivePicture(draw, every_s=1.0))
         return None
+
+    def wire(self) -> Wire:
+        """Record what goes over the wire, for the length of a `with` block.
+
+        Connect to `wire.url` in place of `lab.url`; give `wire=wire` to `lab.workers`.
+        """
+        wire = Wire(self.address)
+        self._wires.append(wire)
+        return wire
+
+    def sequence(self, wire: Wire, *, message: str | None = None) -> Picture:
+        """What went over the wire, as a sequence diagram; `message`: mark this body's life."""
+        return draw_sequence(wire.journal.events, highlight=message)
 
     def predict(self, key: str, question: str, answer: Any) -> None:
         """Keep the learner's answer to a question, to be shown beside the outcome later."""
@@ -265,8 +288,11 @@ class Lab:
         for team in self._teams:
             running += sum(worker.is_running for worker in team)
             team.stop()
+        for wire in self._wires:
+            wire.stop()
         self._teams.clear()
         self._watches.clear()
+        self._wires.clear()
         return running
 
     def _die_with_kernel(self) -> None:

@@ -41,6 +41,7 @@ class Worker(Record):
         *,
         changed: Callable[[], None],
         ended: Callable[[int], None],
+        befalls: Callable[[str], None] | None = None,
     ) -> None:
         self.name = name
         self._events: list[WorkerEvent] = []
@@ -51,6 +52,7 @@ class Worker(Record):
         self._unread: deque[str] = deque(maxlen=LINES_SHOWN)  # what it printed that was no event
         self._lock = threading.Lock()
         self._changed, self._ended = changed, ended
+        self._befalls = befalls or (lambda _signal: None)
         self._killed = self._frozen = self._asked = False
         self._process = subprocess.Popen(
             command,
@@ -97,6 +99,7 @@ class Worker(Record):
         """End it at once, in the middle of whatever it does (SIGKILL): as a power cut would."""
         self._killed = True
         if self._process.poll() is None:
+            self._befalls("kill")  # first: the connection ends in the same moment
             self._process.kill()
             self._process.wait(STOP_TIMEOUT_S)
             self._add(Event.KILLED)
@@ -133,6 +136,7 @@ class Worker(Record):
             raise WorkerFailed(f"{self.name} has ended already.", remedy="Start a new worker.")
         process = psutil.Process(self.pid)
         thawed_at = time.time()  # taken before it may say anything more
+        self._befalls("freeze" if frozen else "thaw")
         process.suspend() if frozen else process.resume()
         # The signal takes a moment; a second one sent meanwhile may overtake it.
         wait_until(

@@ -24,6 +24,7 @@ from labs.notebook.display import INTERVAL_S, Live, LivePicture, Piece, Progress
 from labs.notebook.events import Event, WorkerEvent
 from labs.notebook.leftovers import WorkerNotes
 from labs.notebook.record import Record
+from labs.notebook.wire import Wire
 from labs.notebook.worker import Worker
 from labs.waiting import wait_until
 
@@ -44,6 +45,7 @@ class Workers(Record):
         address: Address,
         notes: WorkerNotes,
         notebook: str,
+        wire: Wire | None = None,
     ) -> None:
         if not program.is_file():
             raise BadInput(
@@ -60,15 +62,17 @@ class Workers(Record):
         self._painter = threading.Thread(target=self._paint, name="labs-painter", daemon=True)
         self._painter.start()
         command = [sys.executable, str(program), "--json", "--queue", queue, *flags(options)]
-        environment = {**os.environ, "AMQP_URL": address.url, "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
 
         def start(name: str) -> Worker:
+            url = wire.url_of(name) if wire else address.url
             worker = Worker(
                 name,
                 [*command, "--name", name],
-                environment,
+                environment | {"AMQP_URL": url},
                 changed=self._changed.set,
                 ended=notes.forget,
+                befalls=partial(wire.befalls, name) if wire else None,
             )
             notes.note(worker.pid, notebook)
             return worker

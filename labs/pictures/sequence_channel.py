@@ -79,6 +79,7 @@ class Channel:
     """Deliveries by their tags, until they are settled."""
     confirms: bool = False
     published: int = 0
+    """How many, since confirms were asked for."""
     unconfirmed: dict[int, Delivered] = field(default_factory=dict)
     """Publishes by their numbers, until they are confirmed."""
     _coming: dict[str, _Pieces] = field(default_factory=dict)

@@ -86,7 +86,7 @@ def _heartbeats(steps: Sequence[Step]) -> list[Step]:
         for beats in by_client.values():
             if len(beats) >= 2:
                 rows.append(replace(beats[0], verb=f"{len(beats)} heartbeats", quiet=False,
-                                    events=_events(beats)))  # fmt: skip
+                                    events=_events(beats), until_s=beats[-1].at_s))  # fmt: skip
     return rows
 
 
@@ -103,7 +103,8 @@ def _together(steps: Sequence[Step], highlight: str | None) -> list[Step]:
         bodies = tuple(body for step in several for body in step.bodies)
         if len(several) > 2:
             several = [replace(several[0], body=listed(bodies), bodies=bodies,
-                               after=f"({len(bodies)})", events=_events(several))]  # fmt: skip
+                               after=f"({len(bodies)})", events=_events(several),
+                               until_s=several[-1].at_s)]  # fmt: skip
         rows += several
     return rows
 
@@ -230,6 +231,7 @@ def _fold(steps: Sequence[Step], words: str) -> Step:
         _events(steps),
         verb=f"… {words} …",
         bodies=tuple(dict.fromkeys(body for step in steps for body in step.bodies)),
+        until_s=max(step.ended_s for step in steps),
     )
 
 

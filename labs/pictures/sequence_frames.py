@@ -96,8 +96,8 @@ def _publish(frame: Frame, message: Message) -> Step:
     else:
         target, after = EDGE, f"(key {key}: no queue)"
     channel = frame.channel
-    channel.published += 1
     if channel.confirms:
+        channel.published += 1
         channel.unconfirmed[channel.published] = Delivered(message.body, target)
     return frame.up(Kind.PUBLISH, "publish", target, after=after)
 
@@ -139,7 +139,7 @@ def _settle(frame: Frame, kind: Kind, verb: str, after: str = "") -> Step:
     multiple = frame.says("multiple")
     messages = frame.channel.settled(frame.tag, multiple=multiple)
     if not messages:
-        return frame.up(kind, verb, after=f"tag {frame.tag}: nothing open" + after)
+        return frame.up(kind, verb, after=f"(tag {frame.tag}: nothing open) {after}".strip())
     step = frame.up(kind, verb, messages[-1].lifeline)
     several = f"({len(messages)} at once)" if len(messages) > 1 else ""
     return about(step, messages, after=" ".join(part for part in (several, after) if part))
@@ -151,7 +151,9 @@ def _ack(frame: Frame) -> Step:
 
 def _no(verb: str) -> Callable[[Frame], Step]:
     def refuse(frame: Frame) -> Step:
-        return _settle(frame, Kind.REFUSE, verb, "back" if frame.says("requeue") else "for good")
+        return _settle(
+            frame, Kind.REFUSE, verb, "(requeue)" if frame.says("requeue") else "(no requeue)"
+        )
 
     return refuse
 
@@ -227,8 +229,8 @@ def _select(frame: Frame) -> Step:
 def _closed(frame: Frame) -> Step:
     """The broker closes a channel or a connection: that always has a reason."""
     what = frame.event.name.split(".")[0]
-    why = f"{frame.text('reply_code')} {frame.text('reply_text')}".strip()
-    return frame.down(Kind.BLOW, f"close the {what}:", after=why)
+    why, _, more = f"{frame.text('reply_code')} {frame.text('reply_text')}".partition(" - ")
+    return frame.down(Kind.BLOW, f"{why}: {what} closed", after=f"({more})" if more else "")
 
 
 def _leave(frame: Frame) -> Step:

@@ -198,7 +198,7 @@ class _Reader:
         if event.name in CONTENT:
             if (message := channel.piece(event, self._bodies)) is not None:
                 frame = self._understood(message.method, channel)
-                self._add(of_message(frame, message))
+                self._add(replace(of_message(frame, message), at_s=event.at_s))
             return
         make = METHODS.get((event.side or "", event.name))
         if make and (step := make(self._understood(event, channel))):
@@ -237,6 +237,8 @@ class _Reader:
         if event.name in ("thaw", "kill"):
             _end(self.reading.frozen, client, event.n)
         if event.name == "kill":
+            if not any(span.lifeline == client for span in self.reading.lives):
+                self.reading.lives.append(Span(client, 0, None))  # its start is not on record
             _end(self.reading.lives, client, event.n)
             self._killed.add(client)
         kind = Kind.BLOW if event.name in ("kill", "freeze") else Kind.PROCESS

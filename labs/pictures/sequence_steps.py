@@ -86,6 +86,14 @@ class Step:
     quiet: bool = False
     """Not shown, unless it is asked for: heartbeats, looks at a queue, closing what is done."""
 
+    until_s: float | None = None
+    """When the last of those ended that it stands for; None: it is one alone."""
+
+    @property
+    def ended_s(self) -> float:
+        """When all of it had happened."""
+        return self.at_s if self.until_s is None else self.until_s
+
     @property
     def label(self) -> str:
         """All its words in one line."""

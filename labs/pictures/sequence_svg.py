@@ -29,7 +29,7 @@ TIMES, MARGIN, HEAD, ROW, PAUSE = 74, 76, 30, 27, 12
 TOP, BOTTOM = 38, 14  # above the heads (the title), below the last row
 PAUSE_S = 0.5
 """A longer time between two rows is shown as a wider step, with its length."""
-LETTER = 6.9  # pixels that a letter takes, about
+LETTER = 6.6  # pixels that a letter takes, about
 HEADS_AGAIN = 24  # rows: longer diagrams have their heads at the bottom too
 BAR, BESIDE = 7.0, 10.0  # a connection's width; how far one stands beside another
 
@@ -124,9 +124,9 @@ class _Drawing:
 
     def _pause_before(self, index: int) -> float:
         """How long nothing happened before a row, in seconds; 0 if not for long."""
-        if index == 0 or self.story.steps[index - 1].kind is Kind.FOLD:
+        if index == 0:
             return 0.0
-        waited = self.story.steps[index].at_s - self.story.steps[index - 1].at_s
+        waited = self.story.steps[index].at_s - self.story.steps[index - 1].ended_s
         return waited if waited >= PAUSE_S else 0.0
 
     def _bars(self) -> dict[int | None, tuple[Span, float]]:
@@ -257,7 +257,7 @@ class _Drawing:
         end = self._x(step.target, step, step.source)
         colour = COLOURS.get(step.kind, GREY)
         way = 1 if end > start else -1
-        room = int(abs(end - start) / LETTER) - 2
+        room = int(abs(end - start) / LETTER) - 1
         label = fit(step.verb, step.body, step.after, max(room, 4))
         parts = []
         if step.fate is Fate.SWALLOWED:

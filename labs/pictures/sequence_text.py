@@ -42,8 +42,8 @@ class _Text:
         lines = [cut(self.story.title, self.width), self._heads()]
         before: Step | None = None
         for index, step in enumerate(self.story.steps):
-            if before and before.kind is not Kind.FOLD and step.at_s - before.at_s >= PAUSE_S:
-                waited = f"{step.at_s - before.at_s:.1f} s"
+            if before and step.at_s - before.ended_s >= PAUSE_S:
+                waited = f"{step.at_s - before.ended_s:.1f} s"
                 lines.append(self._line(index, f"{waited:>{TIMES - 2}}", pause=True))
             lines.append(self._row(index, step))
             before = step
@@ -115,7 +115,7 @@ class _Text:
     def _ends(self, step: Step) -> tuple[int, int]:
         source, target = step.source, step.target
         if source == OUTSIDE:
-            return self.x[target] - min(self.gap, 34) + 4, self.x[target]
+            return self.x[target] - min(self.gap, WIDEST_GAP) + 2, self.x[target]
         ends = [self._edge_of(step) if key == EDGE else self.x[key] for key in (source, target)]
         return ends[0], ends[1]
 
