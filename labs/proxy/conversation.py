@@ -28,7 +28,7 @@ class Conversation:
         armory: Armory,
         journal: Journal,
         *,
-        before_settle: Callable[[], None] | None = None,
+        before_settle: Callable[[], object] | None = None,
         keep_bodies: bool = True,
     ) -> None:
         self.number = number

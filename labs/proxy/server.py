@@ -76,7 +76,7 @@ class Proxy:
         journal: Journal,
         *,
         faults: Sequence[Fault] = (),
-        before_settle: Callable[[], None] | None = None,
+        before_settle: Callable[[], object] | None = None,
         keep_bodies: bool = True,
     ) -> None:
         self.upstream = upstream
