@@ -231,7 +231,7 @@ class History:
     def _publish(self, event: Event) -> None:
         body = str(event.data.get("body", ""))
         message = self._message_of(body)
-        message.published = event
+        message.published = message.published or event
         message.message_id = event.data.get("message_id")
         if message.message_id:
             self._body_of[message.message_id] = body

@@ -1,0 +1,269 @@
+"""What each exercise promises, in the order in which a learner is told.
+
+A promise is a small value: an id, a sentence, a rule (a pure function of a history),
+and the faults without which keeping it would mean nothing. A promise that was kept in
+a trial whose fault missed is unknown, for the fault might have broken it; one that
+was broken stays broken. Where the broker or the kit failed, all is unknown.
+
+The first promise of each exercise is the program contract itself: a program that does
+not start, connect or stay breaks that one, and reads so in a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from labs.judge.history import History
+from labs.judge.rules import failing, losses, producing, program, sharing, work
+from labs.judge.rules.finding import Rule
+from labs.judge.verdicts import Outcome, Verdict
+
+
+@dataclass(frozen=True)
+class Promise:
+    """One promise of an exercise."""
+
+    id: str
+    sentence: str
+    rule: Rule
+    needs: tuple[str, ...] = ()
+    """The faults that have to strike, each in one trial at least, for it to be kept."""
+
+    def judge(self, history: History) -> Verdict | None:
+        """What became of it in one trial; None where the trial has nothing to do with it."""
+        trouble = next(iter(history.noted("trouble")), None)
+        if trouble:
+            why = f"the broker or the kit failed: {trouble.data.get('what', 'nobody knows how')}"
+            return self._verdict(history, Outcome.UNKNOWN, why)
+        if not history.processes and history.noted("not-possible-here"):
+            why = str(history.noted("not-possible-here")[0].data.get("why"))
+            return self._verdict(history, Outcome.UNKNOWN, why)
+        finding = self.rule(history)
+        if finding is None:
+            return None
+        missed = _why_missed(history, self.needs)
+        if finding.outcome is not Outcome.BROKEN and missed:
+            return self._verdict(history, Outcome.UNKNOWN, missed)
+        return Verdict(
+            self.id,
+            self.sentence,
+            finding.outcome,
+            history.trial,
+            finding.seen,
+            finding.evidence,
+        )
+
+    def over_all(self, histories: Sequence[History]) -> Iterator[Verdict]:
+        """What became of it in each trial; and unknown for each fault that struck in none."""
+        verdicts = [v for h in histories if (v := self.judge(h))]
+        yield from verdicts
+        if any(verdict.outcome is not Outcome.KEPT for verdict in verdicts):
+            return
+        for fault in self.needs:
+            if not any(h.struck(fault) or h.noted("left-out") for h in histories):
+                whys = [why for h in histories if (why := _why_missed(h, (fault,)))]
+                why = whys[0] if whys else f"what was to go wrong never did: {fault}"
+                yield self._verdict(histories[0], Outcome.UNKNOWN, why)
+
+    def _verdict(self, history: History, outcome: Outcome, seen: str) -> Verdict:
+        return Verdict(self.id, self.sentence, outcome, history.trial, seen)
+
+
+def _why_missed(history: History, faults: Sequence[str]) -> str:
+    """Why one of these faults did not do in this trial what it is for; empty: it did."""
+    for note in history.noted("fault-missed", "not-possible-here"):
+        fault = str(note.data.get("fault", ""))
+        if fault in faults:
+            return str(note.data.get("why") or f"the fault did not strike: {fault}")
+    return ""
+
+
+WORKER = Promise(
+    "contract",
+    "The program starts, consumes $QUEUE at AMQP_URL, and runs until it is told to stop.",
+    program.worker_keeps_contract,
+)
+PRODUCER = Promise(
+    "contract",
+    "The program starts, connects to AMQP_URL, and publishes each line as it comes.",
+    program.producer_keeps_contract,
+)
+EXITS = Promise("exits", "It exits with status 0 at the end of its input.", program.exits_0)
+DONE_ONCE = Promise("done", "Every message is done, once.", work.every_message_done)
+LEFT = Promise("nothing-left", "In the end nothing is left in the queue.", work.nothing_left)
+TIME = Promise("takes-time", "No body is done sooner than its work lasts.", work.takes_its_time)
+SENT = Promise("said-sent", "Every line is said to be sent.", producing.every_line_sent)
+
+
+def _done_under(*faults: str) -> Promise:
+    return Promise("done", "Every message is done.", work.every_message_done, faults)
+
+
+_PROMISES: dict[str, tuple[Promise, ...]] = {
+    "hello-producer": (
+        PRODUCER,
+        Promise(
+            "in-queue",
+            "Every line is in the queue once, unchanged, in order.",
+            producing.every_line_in_queue,
+        ),
+        Promise(
+            "said-sent", "Every line is said to be sent, once.", producing.every_line_sent_once
+        ),
+        EXITS,
+    ),
+    "hello-consumer": (WORKER, DONE_ONCE, LEFT, TIME),
+    "work-queue": (
+        WORKER,
+        Promise("done", "Every message is done, once over both copies.", work.every_message_done),
+        Promise("shared", "Each copy does at least two.", sharing.each_copy_did_some),
+        LEFT,
+        TIME,
+    ),
+    "acknowledgements": (
+        WORKER,
+        _done_under("kill", "freeze"),
+        Promise(
+            "done-before-settled",
+            "No message is settled before it is done.",
+            work.settled_after_done,
+        ),
+        Promise(
+            "taken-over",
+            "What a dead or frozen copy held is done by the other.",
+            losses.the_other_takes_over,
+            ("kill", "freeze"),
+        ),
+        LEFT,
+        TIME,
+    ),
+    "durability": (
+        PRODUCER,
+        SENT,
+        Promise(
+            "queue-survives",
+            "The queue is still there after the broker's restart.",
+            producing.queue_still_there,
+            ("restart",),
+        ),
+        Promise(
+            "messages-survive",
+            "Every message is still there after the broker's restart, in order.",
+            producing.every_line_still_there,
+            ("restart",),
+        ),
+        EXITS,
+    ),
+    "fair-dispatch": (
+        WORKER,
+        Promise(
+            "one-at-a-time",
+            "No copy is delivered a message before it is done with the one before.",
+            sharing.one_at_a_time,
+        ),
+        Promise(
+            "none-idle",
+            "While messages wait, no copy is idle for more than 0.5 s.",
+            sharing.none_idle,
+        ),
+        DONE_ONCE,
+        LEFT,
+        TIME,
+    ),
+    "confirms": (
+        PRODUCER,
+        Promise(
+            "sent-is-stored",
+            "Every body said to be sent is or was in the queue.",
+            producing.sent_is_stored,
+            ("cut", "refuse-publish", "delete-queue"),
+        ),
+        Promise(
+            "said-sent",
+            "Every line is sent in the end.",
+            producing.every_line_sent,
+            ("cut", "refuse-publish", "delete-queue"),
+        ),
+        Promise(
+            "sent-after-taken",
+            "Nothing is said to be sent before the broker has taken it.",
+            producing.sent_after_taken,
+        ),
+        EXITS,
+    ),
+    "reconnect": (
+        WORKER,
+        Promise(
+            "back",
+            "The same process is at work again within 30 s of each loss.",
+            losses.back_at_work,
+            ("close-by-broker", "cut", "away"),
+        ),
+        Promise("one-consumer", "It never has two consumers at once.", losses.one_consumer),
+        _done_under("close-by-broker", "cut", "away"),
+        LEFT,
+        TIME,
+    ),
+    "heartbeats": (
+        WORKER,
+        Promise(
+            "connection-kept",
+            "The connection is never lost.",
+            losses.connection_kept,
+            ("ask-heartbeat",),
+        ),
+        Promise(
+            "long-work",
+            "The long message is delivered once, unacknowledged while in work, and done once.",
+            losses.long_work_in_one_go,
+            ("ask-heartbeat",),
+        ),
+        Promise(
+            "heartbeat",
+            "The agreed heartbeat is neither off nor above 10 s.",
+            losses.heartbeat_is_sound,
+            ("ask-heartbeat",),
+        ),
+        DONE_ONCE,
+        LEFT,
+        TIME,
+    ),
+    "poison": (
+        WORKER,
+        Promise("others-done", "Every other message is done.", failing.others_done),
+        Promise(
+            "few-attempts",
+            "Each bad message is delivered at most 10 times.",
+            failing.bad_ones_few_times,
+        ),
+        Promise(
+            "set-aside",
+            "Each bad message ends in $QUEUE.failed, its body unchanged, once.",
+            failing.bad_ones_set_aside,
+        ),
+        Promise("never-done", "No bad message is said to be done.", failing.bad_ones_never_done),
+        Promise(
+            "not-held-up",
+            "The others are held up by no more than 2 s in all.",
+            failing.not_held_up,
+        ),
+        LEFT,
+        TIME,
+    ),
+    "idempotence": (
+        WORKER,
+        Promise(
+            "exactly-once",
+            "Each message is done exactly once over all copies and restarts.",
+            losses.exactly_once_though_twice,
+            ("lose", "kill"),
+        ),
+        LEFT,
+        TIME,
+    ),
+}
+
+PROMISES: Mapping[str, tuple[Promise, ...]] = MappingProxyType(_PROMISES)
+"""The promises of each exercise, by its slug."""
