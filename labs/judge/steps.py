@@ -21,11 +21,15 @@ START_S = RECONNECT_S = 30.0
 """So long a program may take to be at work, or at work again."""
 HUNG_S = 6.0
 """A program that is connected and does nothing at all for so long will not consume any more."""
+SETTLES_S = 2.0
+"""What is done is settled at once; so long may it take."""
 LOOK_S = 0.2
 WORTH_S = 0.15
 """Work shorter than this is no aim: a fault could come too late for it."""
+SETTLED_S = 0.08
+"""So soon after its beginning work is struck, where all work before it is done and settled."""
 INTO_WORK = 0.3
-"""So far into a message's work a fault strikes."""
+"""So far into it, where it is not."""
 LOOP_S = 3.0
 """So long a loop of redeliveries is watched: whether others are held up by it."""
 NOTICES_S = 4.0
@@ -91,7 +95,8 @@ class Done:
         trial.wait("done", lambda: done(trial.given), quiet_s=self.patience_s)
         if self.settled:
             empty = every(LOOK_S, lambda: trial.ready(trial.queue) == 0)
-            trial.wait("settled", lambda: not trial.history.unacknowledged() and empty())
+            unsettled = trial.history.unacknowledged
+            trial.wait("settled", lambda: not unsettled() and empty(), quiet_s=SETTLES_S)
 
 
 @dataclass(frozen=True)
@@ -418,12 +423,15 @@ def in_the_middle(trial: Trial, copy: str, after: int, aims: list[Delivery]) -> 
     if len(done) < after:
         return False
     hand = trial.history.in_hand(copy)
-    worth = [d for d in hand if trial.history.work_s(d.message.body) >= WORTH_S]
-    if not worth or worth[0] is not hand[0]:  # it is at another one first
+    if not hand or trial.history.work_s(hand[0].message.body) < WORTH_S:
         return False
     began_s = max([hand[0].event.at_s, *(said.event.at_s for said in done[-1:])])
     into_s = trial.now_s() - began_s
-    if into_s < INTO_WORK * trial.history.work_s(hand[0].message.body):
+    if all(said.delivery.settled for said in done if said.delivery):
+        enough_s = SETTLED_S
+    else:  # perhaps it is about to settle what it has just done: that is another moment
+        enough_s = INTO_WORK * trial.history.work_s(hand[0].message.body)
+    if into_s < enough_s:
         return False
     aims[:] = hand[:1]
     return True
@@ -466,11 +474,11 @@ def agreed_heartbeat_s(trial: Trial, copy: str) -> int:
 
 
 def note_never_connected(trial: Trial) -> None:
-    """Note each copy that ran and opened no connection to the broker that it was given."""
+    """Note each copy that runs and has opened no connection to the broker that it was given."""
     connected = {connection.copy for connection in trial.history.connections}
     for copy, program in trial.programs.items():
         noted = any(n.copy == copy for n in trial.history.noted("never-connected"))
-        if copy not in connected and not noted:
+        if copy not in connected and program.is_running and not noted:
             trial.note("never-connected", copy=copy, elsewhere=program.peers())
 
 
