@@ -368,12 +368,13 @@ class _Tunnel:
 
     def lost(self, end: _End, how: str) -> None:
         """This end is gone."""
-        if not end.has_ended:
-            self.ended(end, how)
-        if how == "reset" and end is self.broker and not self._is_cut:
+        self._first_end = self._first_end or (end.side, how)
+        if end is self.broker and how == "reset" and not self._is_cut:
             self.client.reset()
+        elif not end.has_ended:
+            self.ended(end, how)
         if self.other(end).is_lost or self.other(end).transport is None:
-            self._end_of(*(self._first_end or (end.side, how)))
+            self._end_of(*self._first_end)
 
     def flush(self) -> None:
         """Send what is to be sent, and come again when time must have passed."""
