@@ -129,7 +129,7 @@ def stops(history: History) -> Finding | None:
 
 def publishes_as_it_reads(history: History) -> Finding | None:
     """A producer does not wait for the end of its input to publish the first line."""
-    ends = [e for e in history.events if e.kind == "input" and e.name == "end"]
+    ends = history.noted("end-of-input")
     given = [m for m in history.messages.values() if m.given]
     published = history.wire.publishes
     if ends and given and published and published[0].event.n > ends[0].n:
@@ -142,7 +142,7 @@ def publishes_as_it_reads(history: History) -> Finding | None:
 
 def exits_0(history: History) -> Finding | None:
     """A producer exits by itself, with status 0, at the end of its input."""
-    end = next((e for e in history.events if e.kind == "input" and e.name == "end"), None)
+    end = next(iter(history.noted("end-of-input")), None)
     if not history.processes:
         return unknown("the program was never started")
     process = history.processes[-1]
