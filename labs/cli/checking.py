@@ -88,7 +88,8 @@ def show(made: Attempt, diagram: str, saved: Path | None) -> None:
 
     report = made.report
     console = Console(highlight=False, soft_wrap=True)
-    words = reports.in_words(report, hint=made.hint, diagram=diagram)
+    stderr = reports.standard_error(made.journals)
+    words = reports.in_words(report, hint=made.hint, diagram=diagram, stderr=stderr)
     for line in words.splitlines():
         text = Text(line)
         for outcome, style in STYLES.items():

@@ -82,7 +82,25 @@ def attempt(
         cwd=cwd,
     )
     standing = progress.record(run.report)
-    ladder = about.hints(run.report.misconception)
-    failed = run.report.outcome is not Outcome.KEPT
-    hint = Hint(1, len(ladder), ladder[0]) if failed else None
-    return Attempt(run.report, tuple(run.journals), standing, hint)
+    return Attempt(run.report, tuple(run.journals), standing, first_hint(about, run))
+
+
+def first_hint(about: Exercise, run: engine.Run) -> Hint | None:
+    """The hint that comes with an attempt: none for a pass.
+
+    Who has not got as far as the exercise's question is told how to get there.
+    """
+    report = run.report
+    if report.outcome is Outcome.KEPT:
+        return None
+    ladder = about.hints(report.misconception)
+    text = ladder[0]
+    if report.misconception is None and report.first_broken in breaches(report):
+        said = "\n".join(standard_error(run.journals))
+        text = WRONG_PYTHON if "No module named 'pika'" in said else TRY_IT
+    return Hint(1, len(ladder), text)
+
+
+def breaches(report: Report) -> list[Verdict]:
+    """The broken promises that are about the program contract itself."""
+    return [v for v in report.verdicts if v.promise == WORKER.id and v.outcome is Outcome.BROKEN]

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from labs.journal import Event
 from labs.judge.misconceptions import MISCONCEPTIONS
 from labs.judge.verdicts import Outcome, Report, Verdict
 
@@ -67,6 +68,16 @@ def belief(report: Report) -> str | None:
     return MISCONCEPTIONS[report.misconception].belief
 
 
+def standard_error(journals: Sequence[Sequence[Event]], lines: int = 10) -> list[str]:
+    """What the program wrote on standard error: of the first copy that did, the last lines."""
+    for events in journals:
+        for event in events:
+            if event.kind == "note" and event.name == "stderr" and event.data.get("tail"):
+                tail = str(event.data["tail"]).splitlines()[-lines:]
+                return [f"{event.data.get('copy') or event.copy} said on standard error:", *tail]
+    return []
+
+
 def as_json(
     report: Report,
     *,
@@ -90,7 +101,9 @@ def as_json(
     }
 
 
-def in_words(report: Report, *, hint: Hint | None = None, diagram: str = "") -> str:
+def in_words(
+    report: Report, *, hint: Hint | None = None, diagram: str = "", stderr: Sequence[str] = ()
+) -> str:
     """The report for a person, as plain text; `diagram` is what stands below the evidence."""
     lines = [f"{report.exercise}: {summary(report)}", ""]
     lines += [f"  {outcome:<8} {sentence}" for outcome, sentence in promise_lines(report)]
@@ -98,6 +111,8 @@ def in_words(report: Report, *, hint: Hint | None = None, diagram: str = "") -> 
         lines += ["", *broken_lines(broken)]
         if diagram:
             lines += ["", diagram.rstrip("\n")]
+        if stderr:
+            lines += ["", stderr[0], *(f"  {line}" for line in stderr[1:])]
     if said := belief(report):
         lines += ["", f"A belief that leads here: {said}."]
     if hint:

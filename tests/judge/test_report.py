@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 
 import labs.judge.report as reports
+from labs.journal import Event
 from labs.judge.report import Hint
 from labs.judge.verdicts import Evidence, Outcome, Report, Verdict
 
@@ -81,6 +82,16 @@ def test_a_person_reads_the_first_broken_promise_its_evidence_the_belief_and_a_h
     ]
     assert lines[-1] == "Hint 1 of 4: Who knows?"
     assert "A belief that leads here: " in words
+
+
+def test_what_a_failing_program_wrote_on_standard_error_is_shown() -> None:
+    said = Event(7, 0.4, "note", "stderr", data={"copy": "B", "tail": "Traceback\nNameError: pika"})
+    stderr = reports.standard_error([[Event(0, 0.0, "run")], [said]])
+
+    words = reports.in_words(BROKEN, stderr=stderr)
+
+    assert "\nB said on standard error:\n  Traceback\n  NameError: pika\n" in words
+    assert "standard error" not in reports.in_words(KEPT, stderr=stderr)
 
 
 def test_whoever_keeps_all_promises_reads_no_evidence_and_no_hint() -> None:
