@@ -15,10 +15,20 @@ from pathlib import Path
 from labs.broker.state import FoundBroker
 from labs.journal import Event
 from labs.judge import engine
-from labs.judge.catalogue import exercise
+from labs.judge.catalogue import Exercise, exercise
 from labs.judge.progress import Progress, Standing
-from labs.judge.report import Hint
+from labs.judge.promises import WORKER
+from labs.judge.report import Hint, standard_error
 from labs.judge.verdicts import Outcome, Report
+
+TRY_IT = (
+    "start the program yourself. It needs AMQP_URL (`labs env` prints it), QUEUE=try and "
+    "DELAY=0.01 in its environment. What does it say, and does it keep running?"
+)
+WRONG_PYTHON = (
+    "the Python that ran is not the lab's, and has no pika. Type `source .venv/bin/activate` in "
+    "the lab's folder, or name .venv/bin/python in the command."
+)
 
 
 @dataclass(frozen=True)
@@ -95,12 +105,8 @@ def first_hint(about: Exercise, run: engine.Run) -> Hint | None:
         return None
     ladder = about.hints(report.misconception)
     text = ladder[0]
-    if report.misconception is None and report.first_broken in breaches(report):
+    broken = report.first_broken
+    if report.misconception is None and broken and broken.promise == WORKER.id:
         said = "\n".join(standard_error(run.journals))
         text = WRONG_PYTHON if "No module named 'pika'" in said else TRY_IT
     return Hint(1, len(ladder), text)
-
-
-def breaches(report: Report) -> list[Verdict]:
-    """The broken promises that are about the program contract itself."""
-    return [v for v in report.verdicts if v.promise == WORKER.id and v.outcome is Outcome.BROKEN]
