@@ -101,11 +101,11 @@ FAIR_DISPATCH = Plan(
 )
 
 BATCHES = (wave(21, 8, 47, 13, 33), wave(17, 39, 6, 25))
-PIPELINE = (Start(), Feed(0), Sent(30.0), Feed(1), Sent(30.0), EndOfInput())
+TWO_BATCHES = (Start(), Feed(0), Sent(), Feed(1), Sent(), EndOfInput())
 CONFIRMS = (
     Plan(
         "cut",
-        (*PIPELINE, Struck("cut", "the program published too little")),
+        (*TWO_BATCHES, Struck("cut", "the program published too little")),
         BATCHES,
         faults=(
             Cut(Moment("basic.publish", CLIENT, nth=3), hold_s=0.5),
@@ -115,7 +115,7 @@ CONFIRMS = (
     Plan(
         "refused",
         (
-            *PIPELINE,
+            *TWO_BATCHES,
             Struck(
                 "refuse-publish",
                 "the program asked for no confirms, so that none could be refused",

@@ -55,7 +55,7 @@ class Ready:
     def run(self, trial: Trial) -> None:
         """Wait; a copy that never connected is noted."""
         try:
-            trial.wait("ready", lambda: self._ready(trial), quiet_s=START_S, stalled_s=START_S)
+            trial.wait("ready", lambda: self._ready(trial), quiet_s=START_S)
         finally:
             note_never_connected(trial)
 
@@ -87,12 +87,11 @@ class Done:
     """Wait until all that was published is done and settled, and the queue is empty."""
 
     settled: bool = True
-    patience_s: float = 3.0
 
     def run(self, trial: Trial) -> None:
         """Wait for the one and then for the other."""
         done = trial.history.all_done
-        trial.wait("done", lambda: done(trial.given), quiet_s=self.patience_s)
+        trial.wait("done", lambda: done(trial.given))
         if self.settled:
             empty = every(LOOK_S, lambda: trial.ready(trial.queue) == 0)
             unsettled = trial.history.unacknowledged
@@ -300,13 +299,12 @@ class Feed:
 class Sent:
     """Wait until the producer has said *sent* of all that it was given."""
 
-    patience_s: float = 3.0
-
     def run(self, trial: Trial) -> None:
         """Wait; whether it came or not, the next lines are for the producer to read."""
         sent = trial.history.all_sent
+        away_s = RECONNECT_S if not trial.gave_up else 0.0
         try:
-            trial.wait("sent", lambda: sent(trial.given), quiet_s=self.patience_s)
+            trial.wait("sent", lambda: sent(trial.given), away_s=away_s)
         except GaveUp:
             note_never_connected(trial)
             if not trial.running():
@@ -317,14 +315,13 @@ class Sent:
 class EndOfInput:
     """End the producer's standard input, wait for its end, and watch for what comes after it."""
 
-    patience_s: float = 5.0
     WATCHED_S: ClassVar[float] = 0.3
 
     def run(self, trial: Trial) -> None:
         """Close it and wait."""
         for program in trial.programs.values():
             program.close_input()
-        trial.wait("exit", lambda: not trial.running(), quiet_s=self.patience_s)
+        trial.wait("exit", lambda: not trial.running(), quiet_s=HUNG_S)
         trial.pause(self.WATCHED_S)
 
 
@@ -455,7 +452,7 @@ def until_back(trial: Trial, copy: str, since: int | None = None) -> None:
         polls = [connection.copy for connection, event in wire.polls if event.n >= number]
         return copy in consumers or copy in polls
 
-    trial.wait("again", back, quiet_s=RECONNECT_S, stalled_s=RECONNECT_S, copies=[copy])
+    trial.wait("again", back, quiet_s=HUNG_S, away_s=RECONNECT_S, copies=[copy])
 
 
 def done_by_another(held: Delivery, copy: str) -> bool:

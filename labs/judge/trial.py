@@ -205,7 +205,8 @@ class Trial:
         self._setting = setting
         self._all: list[Program] = []
         self._patience = Patience()
-        self._gave_up = False
+        self.gave_up = False
+        """Whether it gave up waiting for something."""
 
     @property
     def queue(self) -> str:
@@ -238,7 +239,7 @@ class Trial:
         self._wait_until_requeued()
         for queue in (self.queue, self.failed_queue):
             self.take_all(queue)
-        if not self._gave_up:
+        if not self.gave_up:
             self.note("finished")
 
     def _run_steps(self) -> None:
@@ -424,7 +425,7 @@ class Trial:
         condition: Callable[[], object],
         *,
         quiet_s: float = QUIET_S,
-        stalled_s: float = STALLED_S,
+        away_s: float = 0.0,
         copies: Sequence[str] | None = None,
     ) -> None:
         """Wait until the condition holds, as long as there is hope.
@@ -433,7 +434,7 @@ class Trial:
             waiting_for: a key of WAITS.
             condition: looks at the history, which is up to date.
             quiet_s: the patience with a program that does nothing.
-            stalled_s: the patience with one that is busy, and nothing new comes of it.
+            away_s: the same, while it has no connection.
             copies: who could make it come true; None: any copy.
 
         Raises:
@@ -443,7 +444,7 @@ class Trial:
         began = time.monotonic()
         while True:
             hopeless = self._hopeless(copies) or self._too_long(
-                time.monotonic() - began, quiet_s, stalled_s
+                time.monotonic() - began, self._patience_s(quiet_s, away_s)
             )
             self.catch_up()  # after the look at who lives: their last words may have come since
             if condition():
@@ -473,7 +474,7 @@ class Trial:
 
     def give_up(self, waiting_for: str, why: str) -> NoReturn:
         """Note that the wait was in vain, and end it."""
-        self._gave_up = True
+        self.gave_up = True
         quiet_s = round(self._patience.quiet_s(()), 1)
         self.note("gave-up", waiting_for=waiting_for, why=why, quiet_s=quiet_s)
         raise GaveUp
@@ -492,11 +493,15 @@ class Trial:
         hopeful = [p for p in self.running() if copies is None or p.copy in copies]
         return "" if hopeful else "all-ended"
 
-    def _too_long(self, waited_s: float, quiet_s: float, stalled_s: float) -> str:
+    def _patience_s(self, quiet_s: float, away_s: float) -> float:
+        connected = any(self.open_connections(program.copy) for program in self.running())
+        return quiet_s if connected else max(quiet_s, away_s)
+
+    def _too_long(self, waited_s: float, quiet_s: float) -> str:
         work_s = max((self.history.work_s(d.message.body) for d in self.in_work()), default=0.0)
         if self._patience.quiet_s(self.running()) > quiet_s + work_s:
             return "quiet"
-        if waited_s > CAP_S or self._patience.stalled_s() > max(stalled_s, quiet_s) + work_s:
+        if waited_s > CAP_S or self._patience.stalled_s() > max(STALLED_S, quiet_s) + work_s:
             return "too-long"
         return ""
 
