@@ -1,8 +1,9 @@
 """The messages of a trial: from a seed, and not to be guessed without it.
 
-Bodies are made to tell right from wrong: of mixed lengths, unsorted, some with
-letters beyond ASCII, blanks and punctuation inside, none with outer blanks. Their
-lengths are given, since the work on a body lasts as long as it has characters.
+Bodies are made to tell right from wrong and to be told apart by eye: a few random
+letters, then words, some beyond ASCII, with blanks and punctuation inside and none
+outside, unsorted. Their lengths are given, since the work on a body lasts as long as
+it has characters.
 """
 
 from __future__ import annotations
@@ -12,7 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-INSIDE = PLAIN + "    .,;:-_/%'\"{}[]()=&#äöüßéèñçøåλжя漢字✓🐇"
+TOKEN = 6
+"""So many random characters a body begins with."""
+WORDS = (
+    "amber blåbær café done dünn élan fjord {a:1} gräfin håp 50% ibis jungle Ørsted #7 łódź mañana "
+    "naïve O'Neil /x.y p;q quince жук [z] rivière sent smörgås tähti ümit x=y λόγος 漢字 キツネ ✓ 🐇"
+).split()
 BYTES_MOST = 390
 """A journal keeps the text of a frame of up to 400 bytes."""
 
@@ -51,7 +57,8 @@ def _new(source: random.Random, body: Body, made: set[str]) -> str:
 
 
 def _random(source: random.Random, length: int) -> str:
-    if length < 2:
-        return source.choice(PLAIN) * max(length, 0)
-    inside = "".join(source.choices(INSIDE, k=length - 2))
-    return source.choice(PLAIN) + inside + source.choice(PLAIN)
+    text = "".join(source.choices(PLAIN, k=TOKEN))
+    while len(text) < length:
+        text += f" {source.choice(WORDS)}"
+    text = text[:length]
+    return text[:-1] + source.choice(PLAIN) if text.endswith(" ") else text
