@@ -15,10 +15,14 @@ from dataclasses import dataclass
 PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 TOKEN = 6
 """So many random characters a body begins with."""
+# fmt: off
 WORDS = (
-    "amber blåbær café done dünn élan fjord {a:1} gräfin håp 50% ibis jungle Ørsted #7 łódź mañana "
-    "naïve O'Neil /x.y p;q quince жук [z] rivière sent smörgås tähti ümit x=y λόγος 漢字 キツネ ✓ 🐇"
-).split()
+    "amber", "blåbær", "café", "done", "dünn", "élan", "fjord", "{a:1}", "gräfin", "håp", "50%",
+    "ibis", "jungle", "Ørsted", "#7", "łódź", "mañana", "naïve", "O'Neil", "/x.y", "p;q",
+    "quince", "жук", "[z]", "rivière", "sent", "smörgås", "tähti", "ümit", "x=y", "λόγος", "漢字",
+    "キツネ", "✓", "🐇",
+)
+# fmt: on
 BYTES_MOST = 390
 """A journal keeps the text of a frame of up to 400 bytes."""
 
