@@ -50,18 +50,21 @@ class Tap:
                 near, _ = self._listener.accept()
             except OSError:
                 return
-            far = socket.create_connection(("127.0.0.1", self._to))
-            for source, target, kept in (
-                (near, far, self.to_broker),
-                (far, near, self.to_client),
-            ):
-                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                kept.append(bytearray())
-                thread = threading.Thread(
-                    target=_pass, args=(source, target, kept[-1]), daemon=True
-                )
-                self._threads.append(thread)
-                thread.start()
+            thread = threading.Thread(target=self._carry, args=(near,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _carry(self, near: socket.socket) -> None:
+        up, down = bytearray(), bytearray()
+        self.to_broker.append(up)
+        self.to_client.append(down)
+        with near, socket.create_connection(("127.0.0.1", self._to)) as far:
+            for end in (near, far):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            back = threading.Thread(target=_pass, args=(far, near, down), daemon=True)
+            back.start()
+            _pass(near, far, up)
+            back.join()
 
 
 def _pass(source: socket.socket, target: socket.socket, kept: bytearray) -> None:
