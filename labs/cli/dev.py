@@ -6,7 +6,6 @@ solution that passes, four hints for each belief, and three wrong programs for t
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from labs.cli.learner import complete_exercise
 from labs.cli.output import progress
 from labs.judge.catalogue import FOLDER, SLUGS, Exercise, exercise, read_exercise
 from labs.judge.misconceptions import MISCONCEPTIONS
-from labs.judge.verdicts import Outcome
+from labs.judge.verdicts import Outcome, Report
 
 PROGRAMS = ROOT / "tests" / "programs"
 FILES = ("exercise.toml", "brief.md", "starter.py", "solution.py", "solution.md")
@@ -102,25 +101,33 @@ def faults_of_contents(found: Exercise) -> Iterator[str]:
 
 
 def faults_of_runs(whole: list[Exercise]) -> dict[str, list[str]]:
-    """Judge starters and solutions, some side by side; what is wrong with each exercise."""
+    """Judge starters and solutions; what is wrong with each exercise."""
     from labs.broker.locate import locate
 
-    with progress() as tell, ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+    with progress() as tell:
         broker = locate(progress=tell)
-        tell(f"judging {len(whole)} starters and solutions")
-        judged = pool.map(lambda found: list(faults_of_run(found, broker)), whole)
-        return {found.slug: faults for found, faults in zip(whole, judged, strict=True)}
+        faults: dict[str, list[str]] = {}
+        for found in whole:
+            tell(f"{found.slug}: starter and solution are judged")
+            faults[found.slug] = list(faults_of_run(found, broker))
+    return faults
 
 
 def faults_of_run(found: Exercise, broker: FoundBroker) -> Iterator[str]:
-    """Judge starter and solution of one exercise: a sentence for each that is not as it must be."""
+    """Judge starter and solution of an exercise, side by side: a sentence for each fault."""
     from labs.judge import engine
 
-    for name, wanted in (("starter.py", Outcome.BROKEN), ("solution.py", Outcome.KEPT)):
-        path = str(found.folder / name)
-        report = engine.check(found.slug, [sys.executable, path], broker=broker, seed=SEED).report
-        if report.outcome is not wanted:
-            seen = "; ".join(v.seen for v in report.verdicts if v.outcome is not Outcome.KEPT)
-            yield f"{name} must be {wanted}, and is {report.outcome}: {seen}"
-        elif wanted is Outcome.BROKEN and report.misconception != found.shows:
-            yield f"{name} shows the belief {report.misconception}, not {found.shows}."
+    def judged(name: str) -> Report:
+        command = [sys.executable, str(found.folder / name)]
+        return engine.check(found.slug, command, broker=broker, seed=SEED).report
+
+    with ThreadPoolExecutor() as pool:
+        starter, solution = pool.map(judged, ("starter.py", "solution.py"))
+    if starter.outcome is not Outcome.BROKEN:
+        yield f"starter.py must break a promise. It did not: {starter.outcome}."
+    elif starter.misconception != found.shows:
+        yield f"starter.py shows the belief {starter.misconception}, not {found.shows}."
+    for verdict in solution.verdicts:
+        if verdict.outcome is not Outcome.KEPT:
+            seen = f"{verdict.promised} {verdict.outcome}: {verdict.seen}"
+            yield f"solution.py must keep all promises. It did not: {seen}"

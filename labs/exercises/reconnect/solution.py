@@ -42,4 +42,4 @@ with contextlib.suppress(KeyboardInterrupt):
             consume()
         except AMQPError as lost:
             print(f"lost, once more: {lost!r}", file=sys.stderr)
-        time.sleep(random.uniform(0.2, 0.6))  # a hundred workers don't come back at once
+        time.sleep(random.uniform(0.1, 0.5))  # a hundred workers don't come back at once
