@@ -12,7 +12,7 @@ from __future__ import annotations
 import atexit
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from labs.broker.connection import connected, count, log_in
 from labs.broker.locate import locate, own_container, own_node
 from labs.broker.state import ROOT, FoundBroker, Source, labs_home
 from labs.errors import BadInput, NotPossibleHere, WaitedTooLong
+from labs.journal import Event
 from labs.notebook import failures
 from labs.notebook.display import LivePicture, Progress, busy, show
 from labs.notebook.events import timeline_of
@@ -220,7 +221,7 @@ class Lab:
         return None
 
     def wire(self) -> Wire:
-        """Record what goes over the wire, for the length of a `with` block.
+        """Record what goes over the wire, from now to the end of a `with` block (or `stop`).
 
         Connect to `wire.url` in place of `lab.url`; give `wire=wire` to `lab.workers`.
         """
@@ -228,9 +229,13 @@ class Lab:
         self._wires.append(wire)
         return wire
 
-    def sequence(self, wire: Wire, *, message: str | None = None) -> Picture:
-        """What went over the wire, as a sequence diagram; `message`: mark this body's life."""
-        return draw_sequence(wire.journal.events, highlight=message)
+    def sequence(self, what: Wire | Sequence[Event], *, message: str | None = None) -> Picture:
+        """What went over a wire, as a sequence diagram; `message`: mark this body's life.
+
+        Of a wire all is drawn; `wire.events`, taken earlier, is what it had heard by then.
+        """
+        events = what.events if isinstance(what, Wire) else what
+        return draw_sequence(events, highlight=message)
 
     def predict(self, key: str, question: str, answer: Any) -> None:
         """Keep the learner's answer to a question, to be shown beside the outcome later."""

@@ -1,20 +1,21 @@
 """What goes over the wire between a notebook's programs and the broker, on record.
 
-`Wire` is a `with` block with a proxy in it (`labs.proxy`, the judge's own): who connects to
-`wire.url` talks to the broker as ever, and every frame is written into `wire.journal`.
+A `Wire` is a proxy (`labs.proxy`, the judge's own) until its `with` block ends: who connects
+to `wire.url` talks to the broker as ever, and every frame is written into `wire.journal`.
 Each name has a door of its own (`url_of`), so that a picture can tell who was who. What
 befalls a worker's process (a kill, a freeze) is put on record too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from labs.broker.address import Address
 from labs.errors import BadInput
-from labs.journal import Journal
+from labs.journal import Event, Journal
 from labs.proxy.server import Proxy, Upstream
 
 NOTEBOOK = "notebook"
@@ -30,7 +31,8 @@ class Wire:
         self._address = address
         upstream = Upstream(address.host, address.port, address.tls)
         self._proxy = Proxy(upstream, self.journal)
-        self._is_open = False
+        self._proxy.__enter__()
+        self._is_open = True
 
     @property
     def url(self) -> str:
@@ -41,15 +43,20 @@ class Wire:
         """The way to the broker for who is to be called `name` in the picture.
 
         Raises:
-            BadInput: the recording is over, or has not begun.
+            BadInput: the recording is over.
         """
         if not self._is_open:
             raise BadInput(
-                "This wire is closed: it leads to the broker only inside its `with` block.",
-                remedy="Connect inside the block: with lab.wire() as wire: …",
+                "This wire is closed: it leads to the broker until the end of its `with` block.",
+                remedy="Connect inside the block, or take a new one: with lab.wire() as wire: …",
             )
         port = self._proxy.open(name)
         return replace(self._address, host="127.0.0.1", port=port, tls=False).url
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """What is on record up to now."""
+        return self.journal.events
 
     def befalls(self, name: str, signal: str) -> None:
         """Put on record that a worker's process is killed, frozen or thawed."""
@@ -62,8 +69,6 @@ class Wire:
             self._proxy.__exit__(None, None, None)
 
     def __enter__(self) -> Self:
-        self._proxy.__enter__()
-        self._is_open = True
         return self
 
     def __exit__(

@@ -27,6 +27,16 @@ CONTENT = {"basic.publish", "basic.deliver", "basic.get-ok", "basic.return", "he
 
 
 @dataclass(frozen=True)
+class Queues:
+    """What a journal tells of queues, by their names."""
+
+    known: frozenset[str]
+    """Somebody declared them, consumed them, or looked into them."""
+    missing: frozenset[str]
+    """A message that was to go there came back: there is none."""
+
+
+@dataclass(frozen=True)
 class Frame:
     """A method frame, with what is needed to understand it."""
 
@@ -34,8 +44,7 @@ class Frame:
     client: str
     """The key of the client's lifeline."""
     channel: Channel
-    queues: frozenset[str]
-    """The queues that are known to be there."""
+    queues: Queues
 
     def up(self, kind: Kind, verb: str, to: str = EDGE, **rest: str) -> Step:
         """An arrow from the client to the broker."""
@@ -91,10 +100,10 @@ def _publish(frame: Frame, message: Message) -> Step:
     exchange, key = frame.text("exchange"), frame.text("routing_key")
     if exchange:
         target, after = exchange_key(exchange), f"(key {key})" if key else ""
-    elif key in frame.queues:
+    elif key in frame.queues.known:
         target, after = queue_key(key), ""
-    else:
-        target, after = EDGE, f"(key {key}: no queue)"
+    else:  # whether there is such a queue, the journal may not tell
+        target, after = EDGE, f"(key {key}{': no queue' * (key in frame.queues.missing)})"
     channel = frame.channel
     if channel.confirms:
         channel.published += 1

@@ -58,6 +58,7 @@ def clients_of(events: Sequence[Event]) -> Clients:
     called = {} if judged else _called(events)
     clients = Clients()
     open_on: dict[str, set[int]] = {}
+    parted: set[int] = set()
     for event in events:
         if judged and event.copy is not None:
             clients.names.setdefault(copy_key(event.copy), f"copy {event.copy}")
@@ -71,8 +72,9 @@ def clients_of(events: Sequence[Event]) -> Clients:
             clients.of_connection[number] = key
             clients.names.setdefault(key, key.removeprefix("client "))
         key = clients.of_connection[number]
-        still_open = open_on.setdefault(key, set())
-        still_open.discard(number) if event.kind == "disconnected" else still_open.add(number)
+        if event.kind == "disconnected" or event.name == "connection.close":
+            parted.add(number)
+        open_on[key] = (open_on.get(key, set()) | {number}) - parted
         if event.side == "client":
             clients.publishes |= {key} if event.name in PUBLISHES else set()
             clients.consumes |= {key} if event.name in CONSUMES else set()

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from labs.journal import Event
 from labs.pictures.sequence_channel import Channel
-from labs.pictures.sequence_frames import CONTENT, METHODS, Frame, of_message
+from labs.pictures.sequence_frames import CONTENT, METHODS, Frame, Queues, of_message
 from labs.pictures.sequence_lifelines import Clients, clients_of, queue_key
 from labs.pictures.sequence_steps import EDGE, OUTSIDE, Kind, Span, Step
 
@@ -79,11 +79,7 @@ class _Reader:
             if event.kind == "published" and event.data.get("message_id")
         }
         self._queue = next((str(e.data["queue"]) for e in events if e.data.get("queue")), "")
-        self._queues = frozenset(
-            str(event.data["queue"])
-            for event in events
-            if event.data.get("queue") and (event.kind != "frame" or event.name in NAMES_A_QUEUE)
-        )
+        self._queues = queues_of(events)
         self._channels: dict[tuple[int | None, int | None], Channel] = defaultdict(Channel)
         self._logins: dict[int | None, int] = {}  # connection -> index of its step
         self._parting: set[int | None] = set()  # connections that say goodbye
@@ -290,6 +286,21 @@ class _Reader:
         words = NOTES.get(event.name, event.name)
         details = str(event.data.get("what") or event.data.get("why") or "")
         self._mark(event, Kind.NOTE, words, after=details, quiet=event.name not in NOTES)
+
+
+def queues_of(events: Sequence[Event]) -> Queues:
+    """Which queues the events tell of."""
+    named = {
+        str(event.data["queue"])
+        for event in events
+        if event.data.get("queue") and (event.kind != "frame" or event.name in NAMES_A_QUEUE)
+    }
+    returned = {
+        str(event.data.get("routing_key"))
+        for event in events
+        if event.name == "basic.return" and not event.data.get("exchange")
+    }
+    return Queues(frozenset(named), frozenset(returned - named))
 
 
 def _end(spans: list[Span], lifeline: str, n: int) -> None:

@@ -45,7 +45,8 @@ def producer_under_faults() -> Conversation:
     talk.publishes("A", "apple", swallowed=True).confirms("A", 2, "basic.nack", forged=True)
     talk.publishes("A", "apple").publishes("A", "mango").confirms("A", 4, multiple=True)
     talk.publishes("A", "kiwi", key="wrok", mandatory=True)
-    talk.content("A", "broker", "basic.return", "kiwi", reply_text="NO_ROUTE").confirms("A", 5)
+    talk.content("A", "broker", "basic.return", "kiwi", reply_text="NO_ROUTE",
+                 routing_key="wrok").confirms("A", 5)  # fmt: skip
     talk.publishes("A", "plum")
     talk.add("fault", "cut", copy="A", connection=1, data={"how": "reset"})
     talk.loses("A", by="proxy").connects("A").publishes("A", "plum")

@@ -125,7 +125,12 @@ def test_auto_ack_stands_on_the_delivery_since_no_ack_will_come() -> None:
 def test_a_message_that_fits_no_queue_reaches_the_broker_and_no_queue() -> None:
     talk = working().publishes("A", "lost", key="wrok")
     assert steps(talk)[-1].target == EDGE
-    assert told(talk)[-1] == "copy A to the broker: publish lost (key wrok: no queue)"
+    assert told(talk)[-1] == "copy A to the broker: publish lost (key wrok)"
+    talk.content("A", "broker", "basic.return", "lost", routing_key="wrok", reply_text="NO_ROUTE")
+    assert told(talk)[-2:] == [
+        "copy A to the broker: publish lost (key wrok: no queue)",
+        "the broker to copy A: return lost NO_ROUTE",
+    ]
 
 
 def test_confirms_are_counted_from_where_they_were_asked_for() -> None:
@@ -225,6 +230,8 @@ def test_connections_that_follow_one_another_share_a_lifeline_and_others_do_not(
     talk = Conversation(judged=False).connects("door").declares("door", "work").leaves("door")
     talk.connects("door").declares("door", "work")
     assert names(talk) == ["door", "work"]
+    talk.frame("door", "client", "connection.close")  # it says goodbye, and is soon gone
+    assert names(talk.connects("door").declares("door", "work")) == ["door", "work"]
     assert names(talk.connects("door").declares("door", "work")) == ["door", "work", "door (2)"]
 
 
