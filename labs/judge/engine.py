@@ -26,6 +26,7 @@ from labs.broker.state import FoundBroker, Source
 from labs.errors import BadInput, LabError
 from labs.journal import Event
 from labs.judge import ground
+from labs.judge.judging import judge_journals
 from labs.judge.leftovers import Note, left_by_killed_checks, remove_folders
 from labs.judge.program import marked
 from labs.judge.scenarios import SCENARIOS, Scenario
@@ -75,8 +76,6 @@ def check(
 
 def judge(journals: Sequence[Sequence[Event]]) -> Report:
     """What the journals of one check, just run or read from a file, say of the program."""
-    from labs.judge.judging import judge_journals
-
     return judge_journals(journals)
 
 

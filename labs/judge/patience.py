@@ -1,9 +1,9 @@
 """When to stop waiting for a program: never for being slow, soon when it can do nothing more.
 
 Three clocks: how long nothing has happened at all (no frame but heartbeats and
-empty polls, no line), how long nothing *new* has happened (deliveries of what had
-not been delivered, done lines, connections), and how long the program's processes
-have used next to no CPU. All is told in seconds of the monotonic clock.
+empty polls, no line), how long nothing *new* has happened (a delivery of what had
+not been delivered, a publish, a line), and how long the program's processes have used
+next to no CPU. Connecting over and over is nothing new.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ CPU_LOOK_S = 0.5
 CPU_BUSY = 0.1
 """A program that uses more than this part of a core is at something."""
 IDLE_FRAMES = {"heartbeat", "basic.get", "basic.get-empty"}
-NEW_FRAMES = {"queue.declare-ok", "basic.consume-ok", "connection.open-ok", "basic.publish"}
-HAPPENINGS = {"line", "started", "exited", "connected", "disconnected"}
+ALIVE = {"frame", "connected", "disconnected"}
+NEWS = {"line", "started", "exited", "signal", "fault", "published", "input"}
 
 
 class Patience:
@@ -34,13 +34,10 @@ class Patience:
         """Take in what has happened just now."""
         now = time.monotonic()
         for event in events:
-            if event.kind in HAPPENINGS or event.kind in ("signal", "fault", "published", "input"):
+            if event.kind in NEWS or (event.kind == "frame" and _is_new(event)):
                 self._active = self._new = now
-            elif event.kind == "frame" and event.name not in IDLE_FRAMES:
+            elif event.kind in ALIVE and event.name not in IDLE_FRAMES:
                 self._active = now
-                delivered = event.name in ("basic.deliver", "basic.get-ok")
-                if event.name in NEW_FRAMES or (delivered and not event.data.get("redelivered")):
-                    self._new = now
 
     def begin(self) -> None:
         """Begin to wait for something else: what was before does not count."""
@@ -66,3 +63,8 @@ class Patience:
                 self._cpu_active = now
             self._cpu_s[program.pid] = used_s
         self._cpu_looked = now
+
+
+def _is_new(event: Event) -> bool:
+    delivered = event.name in ("basic.deliver", "basic.get-ok")
+    return event.name == "basic.publish" or (delivered and not event.data.get("redelivered"))

@@ -30,7 +30,7 @@ SETTLED_S = 0.08
 """So soon after its beginning work is struck, where all work before it is done and settled."""
 INTO_WORK = 0.3
 """So far into it, where it is not."""
-LOOP_S = 3.0
+LOOP_S = 2.5
 """So long a loop of redeliveries is watched: whether others are held up by it."""
 NOTICES_S = 4.0
 """The longest agreed heartbeat with which a trial waits for the broker to notice a frozen peer."""
@@ -93,7 +93,7 @@ class Done:
         done = trial.history.all_done
         trial.wait("done", lambda: done(trial.given))
         if self.settled:
-            empty = every(LOOK_S, lambda: trial.ready(trial.queue) == 0)
+            empty = every(LOOK_S, trial.is_empty)
             unsettled = trial.history.unacknowledged
             trial.wait("settled", lambda: not unsettled() and empty(), quiet_s=SETTLES_S)
 
@@ -251,7 +251,7 @@ class DoneAtLength:
 class DoneOrFailed:
     """Wait until the good messages are done and the bad ones are in the queue for what failed."""
 
-    most_deliveries: int = 30
+    most_deliveries: int = 15
     """Whoever delivers a bad one so often has shown what there is to see."""
 
     def run(self, trial: Trial) -> None:
@@ -259,8 +259,9 @@ class DoneOrFailed:
         bad = [body for body in trial.given if body.startswith("bad")]
         good = [body for body in trial.given if body not in bad]
         looping_since: list[float] = []
-        filled = every(LOOK_S, lambda: trial.ready(trial.failed_queue) >= len(bad))
-        empty = every(LOOK_S, lambda: trial.ready(trial.queue) == 0)
+        settled = every(
+            LOOK_S, lambda: trial.ready(trial.failed_queue) >= len(bad) and trial.is_empty()
+        )
 
         def looping() -> bool:
             worst = max((len(trial.history.messages[b].deliveries) for b in bad), default=0)
@@ -272,7 +273,7 @@ class DoneOrFailed:
             if looping():
                 return True
             finished = trial.history.all_done(good) and not trial.history.unacknowledged()
-            return finished and filled() and empty()
+            return finished and settled()
 
         trial.wait("done", over)
         if looping_since:
@@ -480,13 +481,14 @@ def note_never_connected(trial: Trial) -> None:
 
 
 def every(interval_s: float, look: Callable[[], bool]) -> Callable[[], bool]:
-    """Look at most once in so many seconds; in between, what was seen last."""
-    last: list[tuple[float, bool]] = []
+    """Look at most once in so many seconds; in between it is not said to be so."""
+    looked: list[float] = [0.0]
 
-    def looked() -> bool:
-        now = time.monotonic()
-        if not last or now - last[-1][0] > interval_s:
-            last[:] = [(now, look())]
-        return last[-1][1]
+    def seen() -> bool:
+        if time.monotonic() - looked[0] < interval_s:
+            return False
+        seen_now = look()
+        looked[0] = time.monotonic()
+        return seen_now
 
-    return looked
+    return seen

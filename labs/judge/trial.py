@@ -363,6 +363,10 @@ class Trial:
             return counts.ready if counts else 0
         return 0
 
+    def is_empty(self) -> bool:
+        """Whether the program's queue holds nothing, neither ready nor unacknowledged."""
+        return self.ready(self.queue) == 0 and not self.ground.unacknowledged(self.queue)
+
     def take_all(self, queue: str, **more: Any) -> int:
         """Take out what is left in the queue, each message on record; how many there were."""
         with self._locked_noted(queue):
@@ -494,16 +498,28 @@ class Trial:
         return "" if hopeful else "all-ended"
 
     def _patience_s(self, quiet_s: float, away_s: float) -> float:
+        """How long a program may be quiet, by whether it has a connection."""
         connected = any(self.open_connections(program.copy) for program in self.running())
         return quiet_s if connected else max(quiet_s, away_s)
 
     def _too_long(self, waited_s: float, quiet_s: float) -> str:
+        if self._works_on_what_it_lost():
+            return ""
         work_s = max((self.history.work_s(d.message.body) for d in self.in_work()), default=0.0)
         if self._patience.quiet_s(self.running()) > quiet_s + work_s:
             return "quiet"
         if waited_s > CAP_S or self._patience.stalled_s() > max(STALLED_S, quiet_s) + work_s:
             return "too-long"
         return ""
+
+    def _works_on_what_it_lost(self) -> bool:
+        """Whether a copy may still be at the work on a message that went back to the queue."""
+        running = {program.copy for program in self.running()}
+        return any(
+            self.now_s() < delivery.event.at_s + self.history.work_s(delivery.message.body)
+            for delivery in self.history.deliveries
+            if delivery.returned and not delivery.done and delivery.copy in running
+        )
 
     def in_work(self, copy: str | None = None) -> list[Delivery]:
         """What a copy (None: any that runs) was sent, and is not done with."""
