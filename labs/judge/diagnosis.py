@@ -20,7 +20,7 @@ from labs.judge.lives import Delivery, Message, Publish
 from labs.judge.rules.failing import AT_MOST, attempts, failed_queue, is_bad
 from labs.judge.rules.losses import LONGEST_HEARTBEAT_S
 from labs.judge.rules.producing import given, in_stock
-from labs.judge.rules.work import is_settled_early, published
+from labs.judge.rules.work import LOSSES, is_settled_early, published
 from labs.judge.verdicts import Outcome, Verdict
 
 Sign = Callable[[History], bool]
@@ -47,6 +47,8 @@ def misconception_of(
     trials = {verdict.trial for verdict in broken}
     promises = {verdict.promise for verdict in broken}
     broken_in = [history for history in histories if history.trial in trials]
+    if any(history.noted("flooded", "forked", "escaped") for history in broken_in):
+        return None  # it was ended for that, and what it left undone says nothing of queues
     for row in SIGNS:
         fits = not row.explains or row.explains & promises
         here = not row.exercises or slug in row.exercises
@@ -67,12 +69,16 @@ def _unknown_tag(history: History) -> bool:
 
 
 def _threads_collided(history: History) -> bool:
-    """One client library used by several threads at once: frames mixed up, or its own alarm."""
+    """A thread failed while it settled, or the frames of several came mixed up.
+
+    Two threads in one client library may write the same ack twice, so that 406 is the broker's
+    answer: the threads' own words on standard error tell it from an ack that was meant twice.
+    """
     if any(refusal.code in (501, 503, 505) for refusal in history.wire.refusals):
         return True
-    alarms = ("pop from an empty deque", "tx buffer size underflow", "_threads_", "KeyError")
+    settling = ("basic_ack", "basic_nack", "basic_reject", ".ack(", ".reject(")
     tails = [str(note.data.get("tail", "")) for note in history.noted("stderr")]
-    return any("Thread-" in tail and any(alarm in tail for alarm in alarms) for tail in tails)
+    return any("in thread Thread-" in tail and any(s in tail for s in settling) for tail in tails)
 
 
 # --- Settling -------------------------------------------------------------------------------
@@ -85,13 +91,19 @@ def _auto(history: History) -> Iterator[Delivery]:
             yield delivery
 
 
-def _auto_ack(history: History) -> bool:
-    """A message was lost by it, or the promise is about settling itself."""
+def _settles_by_auto_ack(history: History) -> bool:
+    """The promise that broke is about settling itself."""
     return any(True for _ in _auto(history))
 
 
 def _lost_by_auto_ack(history: History) -> bool:
-    return any(delivery.message.first_done is None for delivery in _auto(history))
+    """A copy held a message when it was struck, and the broker had forgotten it by then."""
+    blows = history.struck(*LOSSES)
+    return any(
+        d.message.first_done is None
+        and (is_bad(d.message) or any(d in history.in_hand(d.copy or "", b) for b in blows))
+        for d in _auto(history)
+    )
 
 
 def _with_prefetch(sign: Sign) -> Sign:
@@ -126,10 +138,14 @@ def _acked_others_too(history: History) -> bool:
 
 
 def _never_acked(history: History) -> bool:
-    """Messages were done that had to be acknowledged, and not one ever was."""
+    """Messages were done that had to be acknowledged, and not one ever was.
+
+    A program that is sent a message again and again, for it hangs up each time, knows that.
+    """
     mine = [d for d in history.deliveries if d.message.published]
     heard_of = any(d.settled or d.unheard for d in mine)
-    return not heard_of and any(d.done for d in mine)
+    senders = [(d.message.body, d.connection.process) for d in mine]
+    return not heard_of and len(set(senders)) == len(senders) and any(d.done for d in mine)
 
 
 # --- Sharing --------------------------------------------------------------------------------
@@ -401,9 +417,9 @@ SIGNS: Sequence[Row] = (
     Row(8, _WORK | {"nothing-left"}, _acked_others_too),
     Row(9, _ANY, _threads_collided),
     Row(7, _ANY, _unknown_tag),
-    Row(2, _SETTLING, _with_prefetch(_auto_ack)),
-    Row(19, frozenset({"one-at-a-time"}), _auto_ack),
-    Row(1, _SETTLING, _auto_ack),
+    Row(2, _SETTLING, _with_prefetch(_settles_by_auto_ack)),
+    Row(19, frozenset({"one-at-a-time"}), _settles_by_auto_ack),
+    Row(1, _SETTLING, _settles_by_auto_ack),
     Row(2, _WORK | {"set-aside"}, _with_prefetch(_lost_by_auto_ack)),
     Row(1, _WORK | {"set-aside"}, _lost_by_auto_ack),
     Row(3, _WORK | _SETTLING, _acked_on_receipt),

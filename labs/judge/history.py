@@ -18,7 +18,7 @@ from labs.journal import Event
 from labs.judge.lives import Connection, Consumer, Delivery, Message, Process, Said
 from labs.judge.wire import Wire
 
-_LINE = re.compile(r"\s*(?:\[[^\]]*\]\s*)?(done|sent)\b[ \t]?(.*?)\s*", re.IGNORECASE | re.DOTALL)
+_LINE = re.compile(r"\s*(?:\[[^\]]*\]\s*)?(done|sent)\b\s*(.*?)\s*", re.IGNORECASE | re.DOTALL)
 
 
 def read_line(text: str) -> tuple[Literal["done", "sent"], str] | None:

@@ -38,8 +38,7 @@ def is_tame(history: History) -> Finding | None:
             "flooded": f"{who} flooded its standard output ({data.get('lines', 'many')} lines) and "
             "was ended",
             "forked": f"{who} started {data.get('processes', 'many')} processes and was ended",
-            "escaped": f"a child of {who} ({data.get('name', 'a process')}) lived on when {who} "
-            "itself was gone",
+            "escaped": f"a process that {who} had started lived on when {who} itself was gone",
         }[note.name]
         return broken(
             f"{words[0].upper()}{words[1:]}.", program_life(history, who, more=[(note, words)])
@@ -68,6 +67,8 @@ def connects(history: History) -> Finding | None:
     """Each copy connected to the broker at AMQP_URL."""
     for note in history.noted("never-connected"):
         who, elsewhere = about(note), note.data.get("elsewhere")
+        if any(connection.copy == who for connection in history.connections):
+            continue  # it did so later, such as a producer that read all of its input first
         seen = f"{who} never connected to the broker at AMQP_URL"
         if elsewhere:
             places = elsewhere if isinstance(elsewhere, str) else ", ".join(map(str, elsewhere))
@@ -216,6 +217,8 @@ def _ended(history: History, process: Process) -> str:
     words = f"{process.copy} ended by itself after {lasted:.1f} s, with status {status}"
     note = next((n for n in history.noted("stderr") if n.copy in (None, process.copy)), None)
     last = last_line(note) if note else ""
+    if not any(connection.process is process for connection in history.connections):
+        words += ", and had not connected to AMQP_URL"
     return f'{words}. It said last: "{last}".' if last else f"{words}, without a word of error."
 
 

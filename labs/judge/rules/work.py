@@ -173,11 +173,13 @@ def _undone(history: History, messages: Sequence[Message]) -> Finding | None:
     seen = some([shown.body, *(m.body for m in undone if m is not shown)])
     seen = f"{seen[0].upper()}{seen[1:]} {verb} never done"
     if near := _near_miss(history, shown):
-        seen += f'; a line "{near}" is not `done {shown.body}`'
+        seen += f'; the line "{near}" is not `done {shown.body}`'
+    elif guess := next((s for s in history.lines if s.word == "done" and not s.message), None):
+        seen += f'; the line "done {guess.text}" names no message'
     elif not shown.deliveries:
         seen += ", nor delivered"
     elif settled:
-        seen += ", and the broker keeps it no more"
+        seen += f", and the broker keeps {'it' if len(undone) == 1 else 'them'} no more"
     life = message_life(history, shown.body, ending=never(shown))
     if not shown.deliveries and not history.deliveries:
         life = program_life(history, ending="nothing had been delivered to it")
@@ -186,8 +188,9 @@ def _undone(history: History, messages: Sequence[Message]) -> Finding | None:
 
 def _near_miss(history: History, message: Message) -> str:
     """A line that was meant: `done b'BODY'`, or the body in quotes."""
+    alike = (message.body, repr(message.body.encode()))
     for said in history.lines:
-        if said.word == "done" and said.message is None and message.body in said.text:
+        if said.word == "done" and said.message is None and any(a in said.text for a in alike):
             return f"done {said.text}"
     return ""
 
