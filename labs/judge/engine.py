@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +35,6 @@ from labs.judge.trial import Cancelled, Plan, Setting, run_trial
 from labs.judge.verdicts import Report
 
 Progress = Callable[[str], None]
-JOIN_S = 0.2
 SIGNALS = ("SIGTERM", "SIGHUP")
 
 
@@ -119,34 +119,24 @@ def _trials(scenario: Scenario) -> str:
 
 
 def _side_by_side(plans: Sequence[Plan], setting: Setting) -> tuple[Sequence[Event], ...]:
-    journals: dict[str, Sequence[Event]] = {}
-    failures: list[BaseException] = []
+    """Run the trials, each in a thread; when one fails or a signal comes, all are to end.
 
-    def run(plan: Plan) -> None:
-        try:
-            journals[plan.name] = run_trial(plan, setting)
-        except Cancelled:
-            pass
-        except BaseException as failure:  # noqa: BLE001  raised again, in the caller's thread
-            failures.append(failure)
-            setting.cancelled.set()
-
-    threads = [threading.Thread(target=run, args=(plan,), name=plan.name) for plan in plans]
+    The futures are waited for, and never a thread: `Thread.join`, interrupted by Ctrl-C, takes
+    the thread for ended (Python 3.11), and what it made would stay.
+    """
+    pool = ThreadPoolExecutor(max_workers=len(plans))
+    trials = [pool.submit(run_trial, plan, setting) for plan in plans]
     try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            while thread.is_alive():  # a signal is heard between two joins
-                thread.join(JOIN_S)
+        wait(trials, return_when=FIRST_EXCEPTION)
     finally:
         setting.cancelled.set()
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join()
+        wait(trials)
+        pool.shutdown()
         processes.kill(marked(setting.mark))
+    failures = [failure for trial in trials if (failure := trial.exception())]
     if failures:
-        raise failures[0]
-    return tuple(journals[plan.name] for plan in plans)
+        raise next((f for f in failures if not isinstance(f, Cancelled)), failures[0])
+    return tuple(trial.result() for trial in trials)
 
 
 @contextmanager
