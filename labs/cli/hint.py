@@ -44,7 +44,8 @@ def command(exercise: str, name: str | None, as_json: bool) -> None:
 
 def open_hints(exercise: Exercise, standing: Standing) -> list[str]:
     """The texts of the hints that are open, for the belief that the last attempt showed."""
-    hints = list(exercise.hints(standing.misconception)[: len(standing.hints)])
+    ladder = exercise.hints(standing.misconception, standing.broken)
+    hints = list(ladder[: len(standing.hints)])
     if len(hints) >= EVIDENCE and standing.seen:
         lines = "\n".join(f"    {line}" for line in standing.seen)
         hints[EVIDENCE - 1] += f"\n  In your last run:\n{lines}"

@@ -17,16 +17,12 @@ from labs.journal import Event
 from labs.judge import engine
 from labs.judge.catalogue import Exercise, exercise
 from labs.judge.progress import Progress, Standing
-from labs.judge.promises import WORKER
 from labs.judge.report import Hint, standard_error
 from labs.judge.verdicts import Outcome, Report
 
-TRY_IT = (
-    "start the program yourself. It needs AMQP_URL (`labs env` prints it), QUEUE=try and "
-    "DELAY=0.01 in its environment. What does it say, and does it keep running?"
-)
+NO_PIKA = ("No module named 'pika'", "needs the package pika")
 WRONG_PYTHON = (
-    "the Python that ran is not the lab's, and has no pika. Type `source .venv/bin/activate` in "
+    "The Python that ran is not the lab's, and has no pika. Type `source .venv/bin/activate` in "
     "the lab's folder, or name .venv/bin/python in the command."
 )
 
@@ -92,21 +88,18 @@ def attempt(
         cwd=cwd,
     )
     standing = progress.record(run.report)
-    return Attempt(run.report, tuple(run.journals), standing, first_hint(about, run))
+    return Attempt(run.report, tuple(run.journals), standing, first_hint(about, run, standing))
 
 
-def first_hint(about: Exercise, run: engine.Run) -> Hint | None:
+def first_hint(about: Exercise, run: engine.Run, standing: Standing) -> Hint | None:
     """The hint that comes with an attempt: none for a pass.
 
-    Who has not got as far as the exercise's question is told how to get there.
+    Who has not got as far as the exercise's question is told how to get there
+    (`Exercise.contract_ladder`).
     """
-    report = run.report
-    if report.outcome is Outcome.KEPT:
+    if run.report.outcome is Outcome.KEPT:
         return None
-    ladder = about.hints(report.misconception)
-    text = ladder[0]
-    broken = report.first_broken
-    if report.misconception is None and broken and broken.promise == WORKER.id:
-        said = "\n".join(standard_error(run.journals))
-        text = WRONG_PYTHON if "No module named 'pika'" in said else TRY_IT
-    return Hint(1, len(ladder), text)
+    ladder = about.hints(standing.misconception, standing.broken)
+    said = "\n".join(standard_error(run.journals))
+    lacks_pika = any(sign in said for sign in NO_PIKA)
+    return Hint(1, len(ladder), WRONG_PYTHON if lacks_pika else ladder[0])

@@ -5,7 +5,8 @@ Each is a folder in `labs/exercises`: `exercise.toml` (title, summary, hints),
 program runs is not here but in `labs.judge.scenarios`, and what is judged in
 `labs.judge.promises`. A ladder of hints has four levels: a question, where to look in
 this run, the API to read, and the shape of the change. There is one for each
-belief that the exercise knows of, and one for when the belief cannot be told.
+belief, one for when the belief cannot be told, and, in `contract.toml`, one for a
+program that has not got as far as the exercise's own question.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ SLUGS = (
 )
 """The names of all exercises, in the order in which they build on each other."""
 
+CONTRACT = "contract"
+"""The id of the promise that is the program contract itself: to start, to connect, to stay."""
+
 LEVELS = ("question", "evidence", "api", "shape")
 """What the levels of a ladder are called in exercise.toml, from the first."""
 
@@ -58,7 +62,7 @@ class Exercise:
     """The belief (`labs.judge.misconceptions`) that the starter shows."""
     folder: Path
     ladders: Mapping[int | None, tuple[str, ...]]
-    """Hints by belief; None: where no belief can be told."""
+    """Hints of its own by belief; None: where no belief can be told."""
 
     @property
     def brief(self) -> str:
@@ -85,13 +89,25 @@ class Exercise:
         """What the starter is called in a learner's folder: `fair_dispatch.py`."""
         return f"{self.slug.replace('-', '_')}.py"
 
-    def hints(self, misconception: int | None) -> tuple[str, ...]:
-        """The four hints for a learner with this belief, the first level first."""
-        if misconception in self.ladders:
-            return self.ladders[misconception]
+    @property
+    def contract_ladder(self) -> tuple[str, ...]:
+        """The four hints for a program that does not get far enough to show a belief."""
+        return _ladder(_read_toml(FOLDER / "contract.toml")[self.program])
+
+    def hints(
+        self, misconception: int | None, broken_promise: str | None = None
+    ) -> tuple[str, ...]:
+        """The four hints for a learner with this belief, the first level first.
+
+        Args:
+            misconception: the belief that the last attempt showed; None: none can be told.
+            broken_promise: the id of the first promise that it broke.
+        """
         general = self.ladders[None]
         if misconception is None or misconception not in MISCONCEPTIONS:
-            return general
+            return self.contract_ladder if broken_promise == CONTRACT else general
+        if misconception in self.ladders:
+            return self.ladders[misconception]
         belief = MISCONCEPTIONS[misconception]
         return belief.question, general[1], belief.api, belief.shape
 
@@ -125,7 +141,7 @@ def read_exercise(folder: Path) -> Exercise:
     Raises:
         OSError, ValueError, KeyError: its exercise.toml is missing, is no TOML, or lacks a value.
     """
-    told = tomllib.loads((folder / "exercise.toml").read_text(encoding="utf-8"))
+    told = _read_toml(folder / "exercise.toml")
     ladders: dict[int | None, tuple[str, ...]] = {None: _ladder(told["hints"])}
     for number, hints in told.get("misconceptions", {}).items():
         ladders[int(number)] = _ladder(hints)
@@ -139,6 +155,10 @@ def read_exercise(folder: Path) -> Exercise:
         folder=folder,
         ladders=MappingProxyType(ladders),
     )
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def _ladder(hints: Mapping[str, Any]) -> tuple[str, ...]:

@@ -51,6 +51,8 @@ class Standing:
     """Of the last attempt."""
     misconception: int | None = None
     """The belief that the last attempt showed."""
+    broken: str | None = None
+    """The id of the first promise that it broke."""
     misconceptions: tuple[int, ...] = ()
     """All beliefs seen so far, in the order of their first time."""
     seen: tuple[str, ...] = ()
@@ -78,6 +80,7 @@ class Standing:
             passes=self.passes + (report.outcome is Outcome.KEPT),
             outcome=report.outcome,
             misconception=found,
+            broken=broken.promise if broken else None,
             misconceptions=known if found is None or found in known else (*known, found),
             seen=(broken.seen, *evidence) if broken else (),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,14 @@ def test_hints_follow_the_belief_that_the_last_attempt_showed(ann: Progress) -> 
     said = run("hint", "acknowledgements").output
     assert exercise("acknowledgements").hints(1)[0] in said
     assert exercise("acknowledgements").hints(3)[0] not in said
+
+
+def test_a_program_that_did_not_get_as_far_gets_hints_for_that(ann: Progress) -> None:
+    (verdict,) = BROKEN.verdicts
+    early = replace(BROKEN, verdicts=(replace(verdict, promise="contract"),), misconception=None)
+    ann.record(early)
+    said = run("hint", "acknowledgements").output
+    assert "Hint 1 of 4: Start the program yourself." in said
 
 
 def test_hints_for_a_script(ann: Progress) -> None:

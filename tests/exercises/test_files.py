@@ -68,6 +68,19 @@ def test_there_are_four_hints_for_every_belief_that_a_learner_may_hold(slug: str
     assert found.hints(999) == found.hints(None), "a belief that nobody knows can't be told"
 
 
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_program_that_breaks_the_contract_itself_gets_hints_for_that(slug: str) -> None:
+    found = exercise(slug)
+    contract = found.hints(None, "contract")
+    assert len(set(contract)) == 4
+    assert contract != found.hints(None, "done")
+    assert found.hints(found.shows, "contract") == found.hints(found.shows), "a belief says more"
+    assert contract == exercise("confirms" if found.program == "producer" else "poison").hints(
+        None, "contract"
+    )
+    assert all(PROMISES[slug][0].id == "contract" for slug in SLUGS)
+
+
 @pytest.mark.parametrize("name", ["exercise.toml", "brief.md", "starter.py", "solution.py"])
 def test_an_exercise_without_one_of_its_files_is_refused(whole: Path, name: str) -> None:
     (whole / name).unlink()
