@@ -25,6 +25,7 @@ with their data:
 - `stderr` {copy, tail}: the last lines that the copy wrote on standard error.
 - `left-out` {fault, why}: the fault makes no sense for this program: there is no confirm to refuse
   for one that uses transactions.
+- `state` {files}: how many files the copies left in STATE_DIR, where there is one.
 - `locked` {queue, why}: the queue is exclusive: nobody but the program can look into it.
 
 Faults that are not the proxy's are `fault` events of the trial: `restart` {how}, `close-by-broker`
@@ -265,9 +266,15 @@ class Trial:
             self._note_escaped(program.copy, escaped)
             if program.stderr_tail.strip():
                 self.note("stderr", copy=program.copy, tail=program.stderr_tail)
+        if self.plan.keeps_state:
+            self.note("state", files=sum(path.is_file() for path in self._state.rglob("*")))
         self.catch_up()
 
     # --- The copies --------------------------------------------------------------------------
+
+    @property
+    def _state(self) -> Path:
+        return self._setting.folder / self.plan.name
 
     def start(self, copy: str) -> Program:
         """Start a copy, for the first time or again, with the environment of the contract."""
@@ -280,9 +287,8 @@ class Trial:
             "DELAY": f"{self.plan.delay_s:g}",
         }
         if self.plan.keeps_state:
-            folder = self._setting.folder / self.plan.name
-            folder.mkdir(exist_ok=True)
-            environment["STATE_DIR"] = str(folder)
+            self._state.mkdir(exist_ok=True)
+            environment["STATE_DIR"] = str(self._state)
         program = Program(
             self._setting.command,
             copy,
@@ -291,6 +297,7 @@ class Trial:
             mark=f"{self._setting.mark}/{self.plan.name}/{copy}{len(self._all)}",
             cwd=self._setting.cwd,
             reads_input=self._setting.program == "producer",
+            secret=address.password,
         )
         self._all.append(program)
         self.programs[copy] = program
