@@ -1,11 +1,13 @@
-"""What a notebook calls: `from labs.notebook import Lab`.
+"""What a notebook calls: `from labs.notebook import Lab, check`.
 
 `lab.py` is the door. Behind it: `workers.py` and `worker.py` (processes), what
-they tell (`events.py`, `record.py`), `watching.py` (queues), `predictions.py`,
-`display.py` (what is alive on the page), `failures.py` (errors in words) and
-`leftovers.py` (so that nothing outlives its kernel unseen).
+they tell (`events.py`, `record.py`), `watching.py` (queues), `wire.py` (what goes over
+the wire), `predictions.py`, `display.py` (what is alive on the page), `failures.py`
+(errors in words) and `leftovers.py` (so that nothing outlives its kernel unseen).
+`checking.py` judges a learner's own program.
 """
 
+from labs.notebook.checking import check
 from labs.notebook.lab import Lab
 
-__all__ = ["Lab"]
+__all__ = ["Lab", "check"]

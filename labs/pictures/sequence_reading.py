@@ -280,7 +280,9 @@ class _Reader:
     def _fault(self, event: Event) -> None:
         how = str(event.data.get("how") or "")
         words = FAULTS.get(event.name, event.name)
-        self._mark(event, Kind.BLOW, words, after=f"({how})" if how else "")
+        # What the broker is made to ask for is told by the arrow *connect*, with the answer.
+        quiet = event.name == "ask-heartbeat"
+        self._mark(event, Kind.BLOW, words, after=f"({how})" if how else "", quiet=quiet)
 
     def _note(self, event: Event) -> None:
         words = NOTES.get(event.name, event.name)

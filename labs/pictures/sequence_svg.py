@@ -29,7 +29,7 @@ TIMES, MARGIN, HEAD, ROW, PAUSE = 74, 76, 30, 27, 12
 TOP, BOTTOM = 38, 14  # above the heads (the title), below the last row
 PAUSE_S = 0.5
 """A longer time between two rows is shown as a wider step, with its length."""
-LETTER = 6.6  # pixels that a letter takes, about
+LETTER, BOLD = 6.6, 7.3  # pixels that a letter takes, about
 HEADS_AGAIN = 24  # rows: longer diagrams have their heads at the bottom too
 BAR, BESIDE = 7.0, 10.0  # a connection's width; how far one stands beside another
 
@@ -79,7 +79,8 @@ class _Drawing:
         count = len(story.lifelines)
         self.gap = max(120.0, min(290.0, 780.0 / max(count - 1, 1)))
         self.x = {line.key: TIMES + MARGIN + i * self.gap for i, line in enumerate(story.lifelines)}
-        self.width = round(TIMES + 2 * MARGIN + self.gap * (count - 1))
+        last = self._half_head(story.lifelines[-1]) + 10
+        self.width = round(TIMES + MARGIN + self.gap * (count - 1) + max(MARGIN, last))
         middle = [self.x[li.key] for li in story.lifelines if li.place is not Place.CLIENT]
         inset = min(100.0, self.gap * 0.34)
         self.panel = (min(middle) - inset, max(middle) + inset)
@@ -151,7 +152,7 @@ class _Drawing:
     def _x(self, key: str, step: Step, other: str) -> float:
         """Where an arrow begins or ends."""
         if key == OUTSIDE:
-            return self.x[other] - min(self.gap * 0.8, 210)
+            return self.x[other] - min(self.gap * 0.85, 240)
         if key == EDGE:
             if EDGE in self.x:
                 return self.x[EDGE]
@@ -179,10 +180,14 @@ class _Drawing:
             f'width="{right - left:.1f}" height="{self.end - TOP + 6:.1f}" rx="8"/>'
         )
 
+    def _name(self, line: Lifeline) -> str:
+        return fit(line.name, "", "", int(min(self.gap - 14, 196) / BOLD) - 2)
+
+    def _half_head(self, line: Lifeline) -> float:
+        return max(width_of(self._name(line)) * BOLD / 2 + 8, 26)
+
     def _head(self, line: Lifeline, top: float) -> list[str]:
-        room = int(min(self.gap - 14, 178) / LETTER) - 2
-        name = fit(line.name, "", "", room)
-        half = max(width_of(name) * LETTER / 2 + 10, 26)
+        name, half = self._name(line), self._half_head(line)
         x = self.x[line.key]
         round_ = 4 if line.place is Place.CLIENT else 11
         tip = escape(plain(f"{line.place}: {line.name}"))
@@ -235,7 +240,8 @@ class _Drawing:
             parts += self._fold(step, y)
         else:
             parts.append(_text(TIMES - 10, y + 1, f"{step.at_s:.3f} s", "end", 11, muted=True))
-            parts += self._arrow(step, y) if step.target else self._mark(step, y)
+            letter = BOLD if marked else LETTER
+            parts += self._arrow(step, y, letter) if step.target else self._mark(step, y)
         faint = self.highlight is not None and not marked and bool(step.bodies)
         style = ' opacity="0.5"' if faint else ' font-weight="600"' if marked else ""
         return f"<g{style}>{''.join(parts)}</g>"
@@ -252,12 +258,12 @@ class _Drawing:
             _text(middle, y + 4, label, "middle", 11.5, italic=True),
         ]
 
-    def _arrow(self, step: Step, y: float) -> list[str]:
+    def _arrow(self, step: Step, y: float, letter: float) -> list[str]:
         start = self._x(step.source, step, step.target)
         end = self._x(step.target, step, step.source)
         colour = COLOURS.get(step.kind, GREY)
         way = 1 if end > start else -1
-        room = int(abs(end - start) / LETTER) - 1
+        room = int(abs(end - start) / letter) - 1
         label = fit(step.verb, step.body, step.after, max(room, 4))
         parts = []
         if step.fate is Fate.SWALLOWED:

