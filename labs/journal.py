@@ -16,10 +16,10 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self, TypeVar
+from typing import IO, Any, NamedTuple, Self, TypeVar
 
 from labs.errors import BadInput
 from labs.waiting import wait_until
@@ -44,9 +44,11 @@ KINDS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One thing that happened. What does not apply to its kind is None or empty."""
+class Event(NamedTuple):
+    """One thing that happened. What does not apply to its kind is None or empty.
+
+    A named tuple, since a proxy makes one for every frame.
+    """
 
     n: int
     """Its place in the order of the journal, from 0."""
@@ -63,13 +65,22 @@ class Event:
     channel: int | None = None
     side: str | None = None
     """Who sent the frame: `client` or `broker`."""
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = {}
 
     def to_json(self) -> str:
         """One line, without its end; what is None or empty is left out."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        kept = {k: v for k, v in fields.items() if v is not None and v != "" and v != {}}
-        return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+        n, at_s, kind, name, copy, connection, channel, side, data = self
+        return "".join(
+            (
+                f'{{"n":{n},"at_s":{at_s!r},"kind":{_quoted(kind)}',
+                f',"name":{_quoted(name)}' if name else "",
+                f',"copy":{_quoted(copy)}' if copy is not None else "",
+                f',"connection":{connection}' if connection is not None else "",
+                f',"channel":{channel}' if channel is not None else "",
+                f',"side":{_quoted(side)}' if side is not None else "",
+                f',"data":{_written(data)}}}' if data else "}",
+            )
+        )
 
     @classmethod
     def from_json(cls, line: str) -> Event:
@@ -77,15 +88,34 @@ class Event:
         return cls(**json.loads(line))
 
 
+_written = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_quoted = lru_cache(maxsize=1024)(_written)
+
+
 class Journal:
-    """Append from any thread; read at any time. `path`: also kept in this file, line by line."""
+    """Append from any thread; read at any time.
+
+    Args:
+        path: also kept in this file, line by line.
+        clock: seconds, from anywhere.
+        keep: False: only in the file, for a recording that may get long.
+        tell: called with each event as it is appended, in the thread that appends it.
+    """
 
     def __init__(
-        self, path: Path | None = None, *, clock: Callable[[], float] = time.monotonic
+        self,
+        path: Path | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        keep: bool = True,
+        tell: Callable[[Event], object] | None = None,
     ) -> None:
         self._clock = clock
         self._start = clock()
         self._events: list[Event] = []
+        self._n = 0
+        self._keep = keep
+        self._tell = tell
         self._lock = threading.Lock()
         self._file: IO[str] | None = path.open("w", encoding="utf-8") if path else None
 
@@ -102,20 +132,15 @@ class Journal:
     ) -> Event:
         """Record that something happened now."""
         with self._lock:
-            event = Event(
-                len(self._events),
-                round(self._clock() - self._start, 6),
-                kind,
-                name,
-                copy,
-                connection,
-                channel,
-                side,
-                data or {},
-            )
-            self._events.append(event)
+            at_s = round(self._clock() - self._start, 6)
+            event = Event(self._n, at_s, kind, name, copy, connection, channel, side, data or {})
+            self._n += 1
+            if self._keep:
+                self._events.append(event)
             if self._file:
                 self._file.write(event.to_json() + "\n")
+            if self._tell:
+                self._tell(event)
         return event
 
     @property
@@ -128,7 +153,7 @@ class Journal:
         return self._events[n:]
 
     def __len__(self) -> int:
-        return len(self._events)
+        return self._n
 
     def wait_for(
         self, look: Callable[[Sequence[Event]], T | None], timeout_s: float, *, what: str
@@ -139,6 +164,12 @@ class Journal:
             WaitedTooLong: it did not within `timeout_s` seconds.
         """
         return wait_until(lambda: look(self._events), timeout_s, what=what, interval_s=0.005)
+
+    def flush(self) -> None:
+        """Have in the file what was appended up to now."""
+        with self._lock:
+            if self._file:
+                self._file.flush()
 
     def close(self) -> None:
         """Write out and close the file, if there is one. What is in memory stays readable."""

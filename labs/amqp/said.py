@@ -40,7 +40,12 @@ _SPELT = {"exchange_type": "type", "message_type": "type", "global_": "global", 
 _REMEMBERED_B = 200
 """Longer ones are read anew each time."""
 _METHODS = cast("Mapping[int, type[base.Frame]]", commands.INDEX_MAPPING)
-_BASIC = b"\x00\x3c"
+_BASIC = b"\x00\x3c\x00"
+_DELIVER, _GET_OK, _ACK, _REJECT, _NACK = (bytes([number]) for number in (60, 71, 80, 90, 120))
+_TAG_AT = dict.fromkeys((_DELIVER, _GET_OK, _ACK, _REJECT, _NACK), 4)
+"""Where in the payload the delivery tag is, by the method's number in `basic`; in a delivery it
+comes after the consumer tag."""
+_NO_TAG = bytes(8)
 
 
 class Said(NamedTuple):
@@ -56,9 +61,10 @@ def say(frame: Frame, *, bodies: bool = True) -> Said:
     if kind == METHOD:
         payload = raw[7:-1]
         # A program says the same over and over; secrets are in no `basic` method.
-        if len(payload) <= _REMEMBERED_B and payload.startswith(_BASIC):
-            return _remembered_method(payload)
-        return _method(payload)
+        if len(payload) > _REMEMBERED_B or not payload.startswith(_BASIC):
+            return _method(payload)
+        at = _TAG_AT.get(payload[3:4])
+        return _remembered_method(payload) if at is None else _tagged_method(payload, at)
     if kind == HEADER:
         payload = raw[7:-1]
         return _remembered_header(payload) if len(payload) <= _REMEMBERED_B else _header(payload)
@@ -88,6 +94,17 @@ def _method(payload: bytes) -> Said:
     except Exception as error:  # noqa: BLE001 - a peer may send anything, and reading must not fail
         return Said(UNKNOWN, {"size": len(payload), "why": _why(error)})
     return Said(_NAMES[value.index], _plain_fields(value))
+
+
+def _tagged_method(payload: bytes, at: int) -> Said:
+    """A method that differs from the one before in its delivery tag alone."""
+    if payload[3:4] == _DELIVER:
+        at += int.from_bytes(payload[4:5], "big") + 1
+    tag = payload[at : at + 8]
+    name, data = _remembered_method(payload[:at] + _NO_TAG[: len(tag)] + payload[at + 8 :])
+    if "delivery_tag" not in data:
+        return _method(payload)
+    return Said(name, {**data, "delivery_tag": int.from_bytes(tag, "big", signed=True)})
 
 
 def _header(payload: bytes) -> Said:
