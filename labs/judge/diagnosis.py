@@ -170,9 +170,12 @@ def _wide_limit(history: History) -> bool:
 
 
 def _lost_publishes(history: History) -> Iterator[Publish]:
-    """Publishes of lines that the judge did not find in the queue."""
+    """Publishes of what the judge did not find in the queue where it belongs."""
     for message in given(history):
         if not in_stock(history, message):
+            yield from message.publishes
+    for message in published(history):
+        if is_bad(message) and not _set_aside(history, message):
             yield from message.publishes
 
 
@@ -284,12 +287,9 @@ def _set_aside(history: History, message: Message) -> bool:
 
 
 def _died_of_it(history: History) -> bool:
-    """A copy ended by itself with a bad message in its hands."""
-    return any(
-        process.ended_by_itself
-        and any(is_bad(d.message) for d in history.in_hand(process.copy, process.exited))
-        for process in history.processes
-    )
+    """A bad message went back to its queue because the copy that held it ended by itself."""
+    holders = [d.connection.process for d in _bad(history) if d.returned]
+    return any(process is not None and process.ended_by_itself for process in holders)
 
 
 def _went_round(history: History) -> bool:
@@ -300,6 +300,11 @@ def _went_round(history: History) -> bool:
         and sum(bool(d.settled and d.settled.requeue) for d in message.deliveries) > AT_MOST
         for message in published(history)
     )
+
+
+def _limit_refused(history: History) -> bool:
+    """It asked for a limit where there is none: on a classic queue."""
+    return any(r.code == 406 and "x-delivery-limit" in r.text for r in history.wire.refusals)
 
 
 def _trusted_a_limit(history: History) -> bool:
@@ -426,6 +431,7 @@ SIGNS: Sequence[Row] = (
     Row(18, _LOST, _limited_length),
     # poison
     Row(30, _ANY, _died_of_it, _POISON),
+    Row(31, _ANY, _limit_refused, _POISON),
     Row(31, _ANY, _trusted_a_limit, _POISON),
     Row(28, _ANY, _went_round, _POISON),
     Row(29, frozenset({"set-aside"}), _rejected_into_nothing, _POISON),
