@@ -57,7 +57,14 @@ BlockingChannel.queue_declare = queue_declare
 
 def assert_its_points(run: Run) -> None:
     """A wrong routing key is dropped in silence; a queue can't be changed; delete is for good."""
+    assert run.value("answers") == 3
+    wire = run.pictures("wire")[0]
+    assert "notebook to hello: publish Hello again!" in wire
+    assert "hello to notebook: get: empty" in wire
     assert run.value("what_happened") == "nothing"
+    confirms = run.pictures("picture-confirms")[0]
+    counts = [confirms.count(f"notebook: {word} ?") for word in ("return", "confirm")]
+    assert [confirms.count("publish ? (key helo: no queue)"), *counts] == [4, 2, 2]
     told = run.value("[[c, m, o] for (c, m), o in outcomes.items() if o != 'no error']")
     assert [row[:2] for row in told] == [[True, True]], "only both together tell"
     assert "UnroutableError" in told[0][2]

@@ -32,3 +32,5 @@ def assert_its_points(run: Run) -> None:
     assert "(task 01, task 04, task 07, task 10)" in run.pictures("three")[0]
     assert "dave: done 3" in run.pictures("picture-four")[0]
     assert "bob: done 2" in run.pictures("picture-late")[0]
+    wire = run.pictures("wire-late")[0]
+    assert wire.index("work to alice: deliver task 08") < wire.index("bob to the broker: connect")

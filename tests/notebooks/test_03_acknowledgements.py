@@ -41,6 +41,9 @@ def assert_its_points(run: Run) -> None:
     assert "cut off 1 (job 2)" in picture
     assert "killed at" in picture
     assert "redelivered 8" in picture
+    wire = run.pictures("wire-killed")[0]
+    told = ["to alice: deliver job 2", "alice: killed", "to bob: deliver job 2 again", "ack job 2"]
+    assert sorted(told, key=wire.index) == told
     # Acknowledged before the work: gone. After: there. Between work and ack: done twice.
     assert run.value("[still_there[True], still_there[False]]") == [False, True]
     assert run.value("charges") == ["charge card 4711: 10 euros"] * 2

@@ -50,5 +50,8 @@ def assert_what_a_publisher_is_told(run: Run) -> None:
         "confirms, mandatory": "UnroutableError",
     }
     assert run.value("[errors, stored, nacked]") == [0, 1, "NackError"]
+    wire = run.pictures("wire-nack")[0]
+    assert "the broker to notebook: refuse (nack) order 5" in wire
+    assert wire.count("order 4") == 1, "nothing comes back for it"
     assert run.value("consumers") == 0
     assert "Consumers: 0. In the queue: 1." in run.words("run-stored")

@@ -47,6 +47,9 @@ def assert_its_points(run: Run) -> None:
     assert run.value("len(helper.redelivered)") == 0
     assert run.value("max(sample.ready for sample in shared_watch.samples)") > 1
     assert "Queue 'hoard'" in run.pictures("plot-hoard")[0]
+    assert "ack s1" in run.pictures("wire-fair")[0]
+    wires = [run.pictures(f"wire-order-{order}")[0] for order in ("wrong", "right")]
+    assert [wire.count("order to notebook: deliver") for wire in wires] == [10, 1]
     # Every limit was measured to the end.
     assert set(run.value("list(consumed.values())")) == {run.value("COUNT")}
     assert run.words("run-how-large").count(" x ") == 4

@@ -46,10 +46,16 @@ def assert_its_points(run: Run) -> None:
     assert "frozen at" in picture
     assert "thawed at" in picture
     assert "killed at" in picture
+    wire = run.pictures("wire-frozen")[0]
+    told = ["alice: frozen", "alice: connection lost", "carol: killed", "alice: goes on"]
+    assert sorted(told, key=wire.index) == told
     # Long work in the callback: done, lost at the ack, back. In a thread: done and gone.
     assert run.value("[work_done, error]") == [["a long job"], "StreamLostError"]
     assert "outcome    1" in run.words("outcome-long")
     assert run.value("[finished, left_over]") == [[["a long job", True]], 0]
+    lost, kept = run.pictures("wire-long")[0].split("notebook: connection lost")
+    assert "notebook to the broker: heartbeat" not in lost.replace(" heartbeats", " heartbeat")
+    assert "heartbeats" in kept.split("again", 1)[1].split("ack a long job")[0]
     assert run.value("[len(patient.received), len(patient.acknowledged)]") == [1, 1]
     assert "disconnected" not in run.words("run-qprocessor")
     # A deleted queue ends start_consuming() without an error.
