@@ -287,9 +287,13 @@ def _set_aside(history: History, message: Message) -> bool:
 
 
 def _died_of_it(history: History) -> bool:
-    """A bad message went back to its queue because the copy that held it ended by itself."""
-    holders = [d.connection.process for d in _bad(history) if d.returned]
-    return any(process is not None and process.ended_by_itself for process in holders)
+    """A copy ended by itself while it held a bad message."""
+    return any(
+        d.connection.process is not None
+        and d.connection.process.ended_by_itself
+        and d.settled is None
+        for d in _bad(history)
+    )
 
 
 def _went_round(history: History) -> bool:

@@ -17,6 +17,9 @@ from labs.judge.verdicts import Evidence
 FIRST, LAST = 8, 5
 """How many lines of a long life are told at its beginning and at its end."""
 
+LONGEST_TOLD = 44
+"""How many characters of a body are told: enough to know it by."""
+
 Line = tuple[Event, str]
 
 FAULTS = {
@@ -33,6 +36,11 @@ FAULTS = {
     "thaw": "{who} was thawed",
     "terminate": "{who} was asked to stop",
 }
+
+
+def quoted(text: str) -> str:
+    """A body in a sentence: in quotes, and no longer than a sentence can bear."""
+    return f'"{text}"' if len(text) <= LONGEST_TOLD else f'"{text[: LONGEST_TOLD - 1]}…"'
 
 
 def message_life(history: History, body: str, *, ending: str = "") -> Evidence:
@@ -118,7 +126,7 @@ def _life(history: History, message: Message) -> Iterator[Line]:
     for publish in message.publishes:
         yield from _publish(publish)
     for said in (*message.done, *message.sent):
-        yield said.event, f'{_name(said.copy)} printed "{said.word} {said.text}"'
+        yield said.event, f"{_name(said.copy)} printed {quoted(f'{said.word} {said.text}')}"
     for event in message.left:
         yield event, f"found in the queue {event.data.get('queue', '')} when all had ended"
     holders = {delivery.copy for delivery in message.deliveries}
@@ -190,4 +198,4 @@ def _name(copy: str | None) -> str:
 
 
 def _quoted(delivery: Delivery) -> str:
-    return f'"{delivery.message.body}"'
+    return quoted(delivery.message.body)

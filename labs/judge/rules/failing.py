@@ -7,7 +7,7 @@ itself. So a bad message is known by its body, on whichever way it comes.
 
 from __future__ import annotations
 
-from labs.judge.evidence import message_life
+from labs.judge.evidence import message_life, quoted
 from labs.judge.history import History
 from labs.judge.lives import Message
 from labs.judge.rules.finding import KEPT, Finding, broken, unknown
@@ -53,7 +53,7 @@ def not_held_up(history: History) -> Finding:
         m for m, span in zip(good, waits, strict=True) if span[0] < stop and span[1] > start
     )
     seen = f"Good messages were held up for {held_up_s:.1f} s in all, while nobody worked; "
-    seen += f'"{shown.body}" is one of them.'
+    seen += f"{quoted(shown.body)} is one of them."
     return broken(seen, message_life(history, shown.body))
 
 
@@ -79,7 +79,7 @@ def bad_ones_few_times(history: History) -> Finding:
         return unknown("no bad message was delivered")
     if count <= AT_MOST:
         return KEPT
-    seen = f'"{most.body}" was delivered {count} times.'
+    seen = f"{quoted(most.body)} was delivered {count} times."
     return broken(seen, message_life(history, most.body))
 
 
@@ -118,21 +118,22 @@ def bad_ones_set_aside(history: History) -> Finding:
             continue
         life = message_life(history, message.body, ending="" if there else "the run ended")
         if there:
-            seen = f'"{message.body}" is in {failed_queue(history)} {len(there)} times.'
+            seen = f"{quoted(message.body)} is in {failed_queue(history)} {len(there)} times."
             return broken(seen, life)
         for event in aside:
             found = str(event.data.get("body"))
             same = event.data.get("message_id") == message.message_id is not None
             if same or (message.body in found):
-                seen = f'"{message.body}" ended in {failed_queue(history)} changed: "{found}".'
+                seen = f"{quoted(message.body)} ended in {failed_queue(history)} changed: "
+                seen += f"{quoted(found)}."
                 return broken(seen, life)
-        seen = f'"{message.body}" did not end in {failed_queue(history)}'
+        seen = f"{quoted(message.body)} did not end in {failed_queue(history)}"
         elsewhere = [str(e.data.get("queue")) for e in message.left]
         seen += f"; it is in {elsewhere[0]}." if elsewhere else "; it is nowhere any more."
         return broken(seen, life)
     strange = [e for e in aside if not str(e.data.get("body")).startswith("bad")]
     if strange:
         body = str(strange[0].data.get("body"))
-        seen = f'"{body}" is in {failed_queue(history)}, though it is not a bad one.'
+        seen = f"{quoted(body)} is in {failed_queue(history)}, though it is not a bad one."
         return broken(seen, message_life(history, body))
     return KEPT

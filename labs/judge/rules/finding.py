@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from labs.judge.evidence import quoted
 from labs.judge.history import History
 from labs.judge.verdicts import Evidence, Outcome
 
@@ -46,5 +47,5 @@ def first_of(history: History, rules: Sequence[Rule]) -> Finding:
 def some(bodies: Sequence[str], noun: str = "message") -> str:
     """How many, and the first by name: `3 messages, such as "x"`."""
     if len(bodies) == 1:
-        return f'the {noun} "{bodies[0]}"'
-    return f'{len(bodies)} {noun}s, such as "{bodies[0]}",'
+        return f"the {noun} {quoted(bodies[0])}"
+    return f"{len(bodies)} {noun}s, such as {quoted(bodies[0])},"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from labs.journal import Event
-from labs.judge.evidence import message_life, program_life
+from labs.judge.evidence import message_life, program_life, quoted
 from labs.judge.history import History
 from labs.judge.lives import Connection, Delivery, Process
 from labs.judge.rules.finding import KEPT, Finding, broken, unknown
@@ -36,7 +36,8 @@ def the_other_takes_over(history: History) -> Finding | None:
             if not _was_taken_over(delivery, blow):
                 verb = "killed" if blow.name == "kill" else "frozen"
                 body = delivery.message.body
-                seen = f'{copy} was {verb} while it held "{body}", and the other copy never did it.'
+                seen = f"{copy} was {verb} while it held {quoted(body)}, and the other copy "
+                seen += "never did it."
                 life = message_life(history, body, ending=never(delivery.message))
                 return broken(seen, life)
     return KEPT
@@ -184,7 +185,7 @@ def long_work_in_one_go(history: History) -> Finding:
     longest = max(messages, key=lambda message: len(message.body))
     body, arrived = longest.body, [d for d in longest.deliveries if d.arrived]
     life = message_life(history, body, ending=never(longest))
-    name = f'"{body}", whose work lasts {history.work_s(body):.0f} s,'
+    name = f"{quoted(body)}, whose work lasts {history.work_s(body):.0f} s,"
     if not arrived:
         return broken(f"{name} was never delivered.", life)
     if len(arrived) > 1:

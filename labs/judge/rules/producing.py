@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from labs.journal import Event
-from labs.judge.evidence import message_life, program_life
+from labs.judge.evidence import message_life, program_life, quoted
 from labs.judge.history import History
 from labs.judge.lives import Message, Publish, Said
 from labs.judge.rules.finding import KEPT, Finding, broken, some, unknown
@@ -100,7 +100,7 @@ def every_line_sent_once(history: History) -> Finding:
         return finding
     for message in given(history):
         if len(message.sent) > 1:
-            seen = f'"{message.body}" was said to be sent {len(message.sent)} times.'
+            seen = f"{quoted(message.body)} was said to be sent {len(message.sent)} times."
             return broken(seen, message_life(history, message.body))
     return KEPT
 
@@ -130,7 +130,7 @@ def sent_after_taken(history: History) -> Finding:
     if not early:
         return KEPT
     shown = next((s for s in early if s.message and not in_stock(history, s.message)), early[0])
-    seen = f'"{shown.text}" was said to be sent before the broker had taken it.'
+    seen = f"{quoted(shown.text)} was said to be sent before the broker had taken it."
     return broken(seen, message_life(history, shown.text))
 
 
@@ -185,7 +185,7 @@ def _none_strange(history: History, lines: Sequence[Message], found: list[str]) 
 def _once(history: History, found: list[str]) -> Finding | None:
     for body in found:
         if found.count(body) > 1:
-            seen = f'"{body}" is in the queue {found.count(body)} times.'
+            seen = f"{quoted(body)} is in the queue {found.count(body)} times."
             return broken(seen, message_life(history, body))
     return None
 
@@ -194,7 +194,8 @@ def _in_order(history: History, lines: Sequence[Message], found: list[str]) -> F
     wanted = [message.body for message in lines]
     for here, there in zip(wanted, dict.fromkeys(found), strict=False):
         if here != there:
-            seen = f'The order is another: "{there}" stands in the queue where "{here}" should.'
+            seen = f"The order is another: {quoted(there)} stands in the queue where "
+            seen += f"{quoted(here)} should."
             return broken(seen, message_life(history, there))
     return KEPT
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from labs.journal import Event
-from labs.judge.evidence import last_line, program_life
+from labs.judge.evidence import last_line, program_life, quoted
 from labs.judge.history import History
 from labs.judge.lives import Process
 from labs.judge.rules.finding import KEPT, Finding, Rule, broken, first_of, unknown
@@ -225,7 +225,7 @@ def _ended(history: History, process: Process) -> str:
 def _end_of(history: History, process: Process) -> Evidence:
     """What the process had in hand when it ended is part of the story."""
     more = [
-        (d.event, f'{process.copy} was delivered "{d.message.body}"')
+        (d.event, f"{process.copy} was delivered {quoted(d.message.body)}")
         for d in history.in_hand(process.copy, process.exited)[:3]
     ]
     return program_life(history, process.copy, more=more)

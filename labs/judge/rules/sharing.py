@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from labs.judge.evidence import deliveries as told
-from labs.judge.evidence import message_life, program_life
+from labs.judge.evidence import message_life, program_life, quoted
 from labs.judge.history import History
 from labs.judge.lives import Delivery, Message
 from labs.judge.rules.finding import KEPT, Finding, broken, unknown
@@ -49,8 +49,10 @@ def one_at_a_time(history: History) -> Finding:
         mine = [d for d in history.deliveries if d.copy == copy and d.message.published]
         for earlier, later in pairwise(mine):
             if not _is_through(history, earlier, later):
-                seen = f'{copy} was delivered "{later.message.body}" while it was not done with '
-                seen += f'"{earlier.message.body}".'
+                seen = (
+                    f"{copy} was delivered {quoted(later.message.body)} while it was not done with "
+                )
+                seen += f"{quoted(earlier.message.body)}."
                 return broken(seen, told(history, [earlier, later]))
     return KEPT
 
@@ -76,7 +78,7 @@ def none_idle(history: History) -> Finding:
                     if any(a < stop_s and b > start_s for a, b in _waits(m, end_s))
                 )
                 seen = f"{copy} was idle for {stop_s - start_s:.1f} s (from {start_s:.1f} s on) "
-                seen += f'while "{shown.body}" waited in the queue.'
+                seen += f"while {quoted(shown.body)} waited in the queue."
                 return broken(seen, message_life(history, shown.body))
     return KEPT
 

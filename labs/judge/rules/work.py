@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from labs.judge.evidence import message_life, program_life
+from labs.judge.evidence import message_life, program_life, quoted
 from labs.judge.history import History
 from labs.judge.lives import Delivery, Message
 from labs.judge.rules.finding import KEPT, Finding, broken, some, unknown
@@ -78,7 +78,7 @@ def settled_after_done(history: History) -> Finding:
         "reject": f"was rejected for good by {shown.copy} before it was done",
     }[settled.how]
     lost = "; it was never done" if shown.message.first_done is None else ""
-    seen = f'"{shown.message.body}" {how}{lost}.'
+    seen = f"{quoted(shown.message.body)} {how}{lost}."
     return broken(seen, message_life(history, shown.message.body, ending=never(shown.message)))
 
 
@@ -103,7 +103,7 @@ def nothing_left(history: History) -> Finding:
     verb = "was" if len(bodies) == 1 else "were"
     seen = f"{some(bodies)} {verb} still in the queue when all had ended"
     if held and held[0].first_done:
-        seen += f'; "{shown}" was done, but never acknowledged'
+        seen += f"; {quoted(shown)} was done, but never acknowledged"
     return broken(f"{seen[0].upper()}{seen[1:]}.", message_life(history, shown))
 
 
@@ -121,7 +121,7 @@ def takes_its_time(history: History) -> Finding:
         body = delivery.message.body
         took_s, work_s = delivery.done.at_s - delivery.event.at_s, history.work_s(body)
         if took_s < 0.9 * work_s - 0.02:
-            seen = f'"{body}" has {len(body)} characters: its work lasts {work_s:.2f} s, but '
+            seen = f"{quoted(body)} has {len(body)} characters: its work lasts {work_s:.2f} s, but "
             seen += f"{delivery.copy} was done {took_s:.2f} s after it was delivered."
             return broken(seen, message_life(history, body))
     return KEPT
@@ -154,7 +154,7 @@ def _invented(history: History, messages: Sequence[Message]) -> Finding | None:
             held = [
                 d for d in message.deliveries if d.copy == said.copy and d.event.n < said.event.n
             ]
-            seen = f'{said.copy} printed "{said.word} {said.text}" '
+            seen = f"{said.copy} printed {quoted(f'{said.word} {said.text}')} "
             if held:
                 seen += "more often than the message had been delivered to it."
             else:
@@ -173,9 +173,9 @@ def _undone(history: History, messages: Sequence[Message]) -> Finding | None:
     seen = some([shown.body, *(m.body for m in undone if m is not shown)])
     seen = f"{seen[0].upper()}{seen[1:]} {verb} never done"
     if near := _near_miss(history, shown):
-        seen += f'; the line "{near}" is not `done {shown.body}`'
+        seen += f"; the line {quoted(near)} is not `done` and the body"
     elif guess := next((s for s in history.lines if s.word == "done" and not s.message), None):
-        seen += f'; the line "done {guess.text}" names no message'
+        seen += f"; the line {quoted('done ' + guess.text)} names no message"
     elif not shown.deliveries:
         seen += ", nor delivered"
     elif settled:
@@ -208,7 +208,7 @@ def _done_again(
                 who = f"by {earlier.copy} and by {later.copy}"
                 if earlier.copy == later.copy:
                     who = f"by {earlier.copy}"
-                seen = f'"{message.body}" was done {len(done)} times, {who}.'
+                seen = f"{quoted(message.body)} was done {len(done)} times, {who}."
                 return broken(seen, message_life(history, message.body))
     return None
 

@@ -1,0 +1,294 @@
+"""The belief behind a broken promise is named where the wire tells it, and nowhere else.
+
+Each belief that can be told has the smallest run that shows it; below stand runs that
+look like one and are another, and runs of which nothing can be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from labs.judge.diagnosis import SIGNS
+from labs.judge.judging import judge_journals
+from labs.judge.misconceptions import MISCONCEPTIONS
+from labs.judge.verdicts import Outcome
+from tests.judge.tale import QUEUE, Tale
+
+FAILED = f"{QUEUE}.failed"
+CANNOT_BE_TOLD = {14, 21, 22, 27, 32, 35}
+"""Beliefs that no exercise can show on the wire; `labs.judge.diagnosis` says why."""
+
+
+def told(tale: Tale) -> int | None:
+    """Which belief is named."""
+    return judge_journals([tale.events]).misconception
+
+
+def killed_while_x(**how: object) -> Tale:
+    """A copy is killed while it holds x, and nobody does x."""
+    tale = Tale().worker("A", "B", **how).published("x", "y").delivered("A", "x")
+    return tale.killed("A").handled("B", "y")
+
+
+def poison(**declared: object) -> Tale:
+    """The bad message is with A; the good one is done."""
+    tale = Tale("poison").worker("A", "B").declared("A", **declared)  # type: ignore[arg-type]
+    return tale.published("bad", "ok").handled("B", "ok").delivered("A", "bad")
+
+
+def round_and_round(tale: Tale) -> Tale:
+    """The bad message is given back, and comes again."""
+    for _ in range(12):
+        tale.rejected("A", "bad", requeue=True).delivered("A", "bad", redelivered=True)
+    return tale
+
+
+def lost(tale: Tale) -> Tale:
+    """A producer ended in good order, and one of its lines is in no queue."""
+    return tale.sent("x").note("end-of-input").exited("A", 0)
+
+
+def producer(exercise: str = "hello-producer", **how: object) -> Tale:
+    """A producer with one line."""
+    return Tale(exercise, copies=("A",)).producer(**how).given("x")  # type: ignore[arg-type]
+
+
+def restarted(durable: bool, mode: int) -> Tale:
+    """The broker was restarted after a producer had ended."""
+    tale = lost(producer("durability", durable=durable).sends("x", delivery_mode=mode))
+    tale.fault("restart", None)
+    if durable:
+        tale.event("queue", data={"queue": QUEUE, "ready": 0})
+    return tale
+
+
+def ack_lost(**how: object) -> Tale:
+    """A did x, its ack was lost and it was killed; x comes to B."""
+    tale = Tale("idempotence").worker("A", "B", **how).published("x", "y").delivered("A", "x")
+    tale.done("A", "x").acked("A", "x", swallowed=True).fault("lose").killed("A")
+    return tale.delivered("B", "x", redelivered=True)
+
+
+def died_at_work(files: list[str]) -> Tale:
+    """A was killed at work on x; B skipped it, and does others."""
+    tale = Tale("idempotence").worker("A", "B").published("x", "y").delivered("A", "x").killed("A")
+    tale.delivered("B", "x", redelivered=True).acked("B", "x").handled("B", "y")
+    return tale.note("state", files=files)
+
+
+def long_work(**how: object) -> Tale:
+    """The long message is with A, and the broker gives the connection up."""
+    tale = Tale("heartbeats", copies=("A",)).fault("ask-heartbeat").worker("A", **how)
+    return tale.published("x" * 60, "y").delivered("A", "x" * 60)
+
+
+def gave_up_by_broker() -> Tale:
+    """The copy slept over its work, and its connection is gone."""
+    return long_work(heartbeat_s=1).wait(3).lost("A", by="broker")
+
+
+def slept_and_reconnected() -> Tale:
+    """As above, and the message came again."""
+    tale = gave_up_by_broker().connected("A", heartbeat_s=1).consuming("A")
+    return tale.delivered("A", "x" * 60, redelivered=True)
+
+
+def refused(text: str, exercise: str = "work-queue") -> Tale:
+    """The broker closed a channel with 406, and the program ended of it."""
+    tale = Tale(exercise).worker("A", "B").published("x", "y").handled("A", "x")
+    return tale.refused("A", 406, text).exited("A", 1)
+
+
+def in_two_threads() -> Tale:
+    """Two threads wrote at once; the broker saw one ack twice."""
+    tail = "Exception in thread Thread-1 (work):\n  ...\n    channel.basic_ack(tag)\n"
+    return refused("unknown delivery tag 1").note("stderr", "A", tail=tail)
+
+
+def acked_up_to_the_last() -> Tale:
+    """One ack for several, of which one was in work; A is killed then."""
+    tale = Tale().worker("A", "B").published("x", "y").delivered("A", "x").delivered("A", "y")
+    return tale.done("A", "y").acked("A", "y", multiple=True).killed("A")
+
+
+def took_all(**how: object) -> Tale:
+    """One copy was sent two messages at once."""
+    tale = Tale("fair-dispatch").worker("A", "B", **how).published("x", "y")
+    tale.delivered("A", "x").delivered("A", "y").done("A", "x")
+    return tale.wait(0.2).done("A", "y")
+
+
+def skipped_by_its_tag() -> Tale:
+    """Tag 1 was done by A; B's tag 1 is another message, and is skipped."""
+    tale = Tale("idempotence").worker("A", "B").published("x", "y").handled("A", "x")
+    return tale.delivered("B", "y").acked("B", "y")
+
+
+def done_again_by_another_alone() -> Tale:
+    """Who did x skips it when it comes again; the other copy does it again."""
+    tale = ack_lost().done("B", "x").acked("B", "x")
+    return tale.delivered("B", "x").acked("B", "x")
+
+
+SHOWN: list[tuple[int, str, Callable[[], Tale]]] = [
+    (1, "lost with its copy", lambda: killed_while_x(auto_ack=True)),
+    (1, "settled in the middle of long work", lambda: long_work(auto_ack=True, heartbeat_s=1)),
+    (1, "a failed message is gone", lambda: poison_with_auto_ack()),
+    (2, "lost with its copy", lambda: killed_while_x(auto_ack=True, prefetch=1)),
+    (2, "all at once, limit or not", lambda: took_all(auto_ack=True, prefetch=1)),
+    (3, "acked, then done", lambda: acked_first()),
+    (4, "stalled", lambda: Tale("work-queue").worker("A", "B").published("x", "y")
+        .delivered("A", "x").done("A", "x").stopped("A", "B").left("x")),
+    (5, "the failed message stays open", lambda: poison().stopped("A", "B").left("bad")),
+    (6, "the failed message is acked", lambda: poison().acked("A", "bad")),
+    (7, "406", lambda: refused("unknown delivery tag 1")),
+    (8, "one ack for several", acked_up_to_the_last),
+    (9, "a thread's last words", in_two_threads),
+    (10, "transient messages", lambda: restarted(True, 1)),
+    (11, "a transient queue", lambda: restarted(False, 2)),
+    (12, "no confirms", lambda: lost(producer("confirms").sends("x"))),
+    (13, "confirmed and dropped", lambda: lost(
+        producer("confirms", confirms=True).sends("x").confirmed("x"))),
+    (13, "returned and confirmed", lambda: lost(
+        producer("confirms", confirms=True).sends("x", mandatory=True).returned("x")
+        .confirmed("x"))),
+    (15, "406", lambda: refused("inequivalent arg 'durable' for queue 'work'")),
+    (16, "another key", lambda: lost(producer().sends("x", key="hello"))),
+    (17, "nothing bound yet", lambda: lost(producer().sends("x", exchange="lines", key=""))),
+    (18, "a limit of length", lambda: lost(
+        producer(arguments={"x-max-length": 3}).sends("x"))),
+    (19, "no limit", took_all),
+    (19, "no limit and no acks", lambda: took_all(auto_ack=True)),
+    (20, "a limit of ten", lambda: took_all(prefetch=10)),
+    (23, "skipped by the flag", lambda: killed_while_x().delivered("B", "x", redelivered=True)
+        .acked("B", "x")),
+    (23, "skipped, and nothing on disk", lambda: died_at_work([])),
+    (24, "done again", lambda: ack_lost().done("B", "x").acked("B", "x")),
+    (25, "skipped by its tag", skipped_by_its_tag),
+    (25, "known to one process alone", done_again_by_another_alone),
+    (26, "skipped, by a mark on disk", lambda: died_at_work(["seen.db"])),
+    (28, "round and round", lambda: round_and_round(poison())),
+    (29, "rejected, and nowhere", lambda: poison().rejected("A", "bad")),
+    (30, "it died of it", lambda: poison().exited("A", 1)),
+    (31, "a limit on a classic queue", lambda: round_and_round(
+        poison(arguments={"x-delivery-limit": 3}))),
+    (31, "a quorum queue without a limit", lambda: round_and_round(
+        poison(arguments={"x-queue-type": "quorum"}))),
+    (33, "no heartbeat", lambda: long_work(heartbeat_s=0)),
+    (33, "an hour", lambda: long_work(heartbeat_s=3600)),
+    (34, "given up by the broker", gave_up_by_broker),
+    (34, "again and again", slept_and_reconnected),
+    (36, "it ended", lambda: Tale("reconnect", copies=("A",)).worker("A").published("x")
+        .delivered("A", "x").fault("cut").lost("A").exited("A", 0)),
+]  # fmt: skip
+
+
+def poison_with_auto_ack() -> Tale:
+    """What failed had been forgotten by the broker before it failed."""
+    tale = Tale("poison").worker("A", "B", auto_ack=True).published("bad", "ok")
+    return tale.delivered("A", "bad").delivered("B", "ok").done("B", "ok")
+
+
+def acked_first() -> Tale:
+    """The ack is the first line of the callback."""
+    tale = Tale().worker("A", "B").published("x", "y").delivered("A", "x")
+    tale.acked("A", "x").done("A", "x").delivered("B", "y").acked("B", "y")
+    return tale.killed("B")
+
+
+@pytest.mark.parametrize(
+    ("number", "tale"), [pytest.param(n, t, id=f"{n}: {what}") for n, what, t in SHOWN]
+)
+def test_the_belief_is_named(number: int, tale: Callable[[], Tale]) -> None:
+    report = judge_journals([tale().events])
+    assert report.outcome is Outcome.BROKEN
+    assert report.misconception == number
+
+
+def test_every_belief_that_can_be_told_is_told_here() -> None:
+    assert {number for number, _, _ in SHOWN} == set(MISCONCEPTIONS) - CANNOT_BE_TOLD
+    assert {row.misconception for row in SIGNS} == set(MISCONCEPTIONS) - CANNOT_BE_TOLD
+
+
+# --- None is an answer ------------------------------------------------------------------------
+
+
+def test_where_all_is_kept_nothing_is_named() -> None:
+    tale = Tale("hello-consumer", copies=("A",)).worker("A", auto_ack=True).published("x")
+    assert told(tale.delivered("A", "x").done("A", "x").stopped("A")) is None
+
+
+def test_auto_ack_is_not_named_where_it_lost_nothing() -> None:
+    tale = Tale("hello-consumer", copies=("A",)).worker("A", auto_ack=True).published("x")
+    assert told(tale.delivered("A", "x").said("A", "done ?")) is None
+
+
+def test_a_program_that_was_ended_for_a_flood_tells_nothing_of_queues() -> None:
+    assert told(killed_while_x(auto_ack=True).note("flooded", "A")) is None
+
+
+def test_who_asked_for_confirms_and_did_not_wait_does_not_think_that_it_needs_none() -> None:
+    tale = producer("confirms", confirms=True).sends("x", mandatory=True).sent("x").confirmed("x")
+    assert told(tale.left("x")) is None
+
+
+def test_a_queue_and_messages_that_are_both_transient_show_neither_belief() -> None:
+    assert told(restarted(False, 1)) is None
+
+
+def test_messages_that_expire_are_not_transient() -> None:
+    assert told(restarted(True, 2)) is None
+
+
+def test_a_key_that_names_a_queue_of_the_programs_own_is_no_slip() -> None:
+    assert told(lost(producer().declared("A", "hello").sends("x", key="hello"))) is None
+
+
+def test_what_was_skipped_is_not_explained_where_nobody_looked_on_disk() -> None:
+    tale = died_at_work([])
+    events = [event for event in tale.events if event.name != "state"]
+    assert judge_journals([events]).misconception is None
+
+
+def test_a_changed_body_is_no_ack_in_a_finally_block() -> None:
+    tale = poison().sends("failed: bad", key=FAILED).acked("A", "bad").left("failed: bad", FAILED)
+    assert told(tale) is None
+
+
+def test_a_good_one_set_aside_is_no_rejection_into_nothing() -> None:
+    tale = Tale("poison").worker("A", "B").published("bad", "not bad").delivered("A", "bad")
+    tale.rejected("A", "bad").delivered("B", "not bad").rejected("B", "not bad")
+    assert told(tale.left("bad", FAILED).left("not bad", FAILED).said("A", "done ?")) is None
+
+
+def test_who_lets_go_of_each_message_and_takes_it_again_knows_of_acks() -> None:
+    tale = Tale("hello-consumer", copies=("A",)).worker("A").published("x")
+    tale.delivered("A", "x").done("A", "x").lost("A", by="client")
+    tale.connected("A").consuming("A").delivered("A", "x", redelivered=True)
+    assert told(tale.stopped("A").left("x")) is None
+
+
+def test_who_comes_back_once_has_a_loop() -> None:
+    tale = Tale("reconnect", copies=("A",)).worker("A").published("x").delivered("A", "x")
+    tale.fault("cut").lost("A").connected("A").consuming("A")
+    tale.fault("close-by-broker").lost("A").exited("A", 1)
+    assert told(tale) is None
+
+
+# --- The more special belief, and not the more general ------------------------------------------
+
+
+def test_an_ack_on_receipt_is_not_an_ack_for_several() -> None:
+    assert told(acked_first()) == 3
+
+
+def test_a_failed_publish_to_no_queue_is_a_wrong_name() -> None:
+    tale = poison().sends("bad", key="faild").acked("A", "bad")
+    assert told(tale) == 16
+
+
+def test_a_queue_with_a_limit_that_refuses_what_does_not_fit_drops_nothing() -> None:
+    arguments = {"x-max-length": 3, "x-overflow": "reject-publish"}
+    assert told(lost(producer(arguments=arguments).sends("x"))) is None
