@@ -29,7 +29,6 @@ SIDE_BY_SIDE = 4
 SEED = "programs"
 SHOWN_BY_NO_EXERCISE = {
     14: "an exercise's promises allow duplicates from a producer",
-    20: "on the wire it is the prefetch of belief 19",
     21: "no exercise promises an order over two workers",
     22: "no exercise promises an order over two workers",
     27: "what a program does besides printing, nobody sees",

@@ -8,7 +8,7 @@ import aio_pika
 
 async def main():
     delay = float(os.environ["DELAY"])
-    connection = await aio_pika.connect(os.environ["AMQP_URL"])
+    connection = await aio_pika.connect(os.environ["AMQP_URL"], heartbeat=2)
     channel = await connection.channel()
     await channel.set_qos(prefetch_count=1)
     queue = await channel.declare_queue(os.environ["QUEUE"], durable=True)

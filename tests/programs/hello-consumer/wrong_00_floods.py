@@ -8,6 +8,6 @@ connection = pika.BlockingConnection(pika.URLParameters(os.environ["AMQP_URL"]))
 channel = connection.channel()
 channel.queue_declare(queue, durable=True)
 while True:
-    method, properties, body = channel.basic_get(queue, auto_ack=True)
+    method, properties, body = channel.basic_get(queue)
     for attempt in range(10_000):
         print(f"is there something to be done yet? attempt {attempt}: {body}", flush=True)

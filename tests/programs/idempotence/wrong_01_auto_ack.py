@@ -17,6 +17,5 @@ def callback(ch, method, properties, body):
 connection = pika.BlockingConnection(pika.URLParameters(os.environ["AMQP_URL"]))
 channel = connection.channel()
 channel.queue_declare(queue, durable=True)
-channel.basic_qos(prefetch_count=1)
 channel.basic_consume(queue, callback, auto_ack=True)
 channel.start_consuming()

@@ -16,11 +16,12 @@ def work(text):
 
 
 def callback(ch, method, properties, body):
-    for attempt in range(5):
+    for attempt in (1, 2, 3):
         try:
             work(body.decode())
         except ValueError:
-            time.sleep(2**attempt)  # wait longer each time
+            print(f" [!] attempt {attempt} failed, waiting", flush=True)
+            time.sleep(2)
         else:
             ch.basic_ack(method.delivery_tag)
             return

@@ -24,7 +24,7 @@ def messages(url, queue):
                 for method, _, body in channel.consume(queue, inactivity_timeout=1):
                     if method:
                         yield channel, method.delivery_tag, body.decode()
-        except (pika.exceptions.AMQPError, OSError):
+        except (pika.exceptions.AMQPError, OSError, ValueError):  # ValueError: lost as it waits
             log.warning("connection lost, again in %.1f s", pause)
             time.sleep(pause)
             pause = min(2, pause * 2)

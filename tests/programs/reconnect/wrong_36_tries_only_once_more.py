@@ -1,4 +1,4 @@
-# misconception: none
+# misconception: 36
 import os
 import time
 

@@ -1,4 +1,5 @@
-# misconception: 25
+# misconception: 24
+# (The set dies with its process: from outside, nothing was remembered at all.)
 import os
 import time
 
