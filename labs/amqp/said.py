@@ -4,7 +4,7 @@ Names are the specification's, in lower case (`basic.deliver`, `connection.tune-
 its arguments' with underscores (`delivery_tag`); fields that the specification only
 reserves are left out. A body says its size, and its text where it is short. What a
 peer proves itself with is never said. Reading never fails: a frame that cannot be
-read is `unknown`, with the reason. `method` goes the other way, and makes a frame.
+read is `unknown`, with the reason.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Any, NamedTuple, cast
 
 from pamqp import base, commands, header
 from pamqp.common import Struct
-from pamqp.frame import marshal
 
 from labs.amqp.frames import BODY, HEADER, HEARTBEAT, METHOD, ODD, PROTOCOL_HEADER, Frame
 
@@ -76,11 +75,6 @@ def say(frame: Frame, *, bodies: bool = True) -> Said:
         return Said("protocol-header", {"version": "-".join(str(n) for n in raw[5:8])})
     assert kind == ODD
     return Said(UNKNOWN, {"size": len(raw)})
-
-
-def method(value: base.Frame, channel: int) -> Frame:
-    """The frame that says this method of `pamqp.commands` on the channel."""
-    return Frame(METHOD, channel, marshal(value, channel))
 
 
 _HEARTBEAT = Said("heartbeat", {})

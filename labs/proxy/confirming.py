@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pamqp import commands
-
+from labs.amqp import methods
 from labs.proxy.confirms import Confirms, Settled
 from labs.proxy.faults import ConfirmTogether, Fault
 from labs.proxy.passing import Passing
@@ -108,7 +107,7 @@ class Confirming:
         for passing in held.passing:
             link.record(passing.said, channel, swallowed=True)
         for tag, multiple in told:
-            link.invent(commands.Basic.Ack(tag, multiple), channel)
+            link.invent(methods.ack(channel, tag, multiple=multiple))
 
     def _say(self, told: Sequence[Settled], passing: Passing) -> None:
         """Tell the client what a confirm comes to in its own numbers."""
@@ -117,11 +116,13 @@ class Confirming:
             link.record(said, passing.channel, swallowed=True)
         was = Settled(said.data["delivery_tag"], said.data["multiple"])
         for settled in told:
+            tag, multiple = settled
             if settled == was:
                 link.forward(passing.frame, said)
-            elif said.name == "basic.ack":
-                ack = commands.Basic.Ack(*settled)
-                link.invent(ack, passing.channel, was=was._asdict())
+                continue
+            if said.name == "basic.ack":
+                frame = methods.ack(passing.channel, tag, multiple=multiple)
             else:
-                nack = commands.Basic.Nack(*settled, requeue=said.data["requeue"])
-                link.invent(nack, passing.channel, was=was._asdict())
+                requeue = said.data["requeue"]
+                frame = methods.nack(passing.channel, tag, multiple=multiple, requeue=requeue)
+            link.invent(frame, was=was._asdict())

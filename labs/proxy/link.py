@@ -14,10 +14,9 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pamqp import base, commands
-
+from labs.amqp import methods
 from labs.amqp.frames import BODY, HEADER, METHOD, Frame, FrameParser, body_size
-from labs.amqp.said import Said, method, say
+from labs.amqp.said import Said, say
 from labs.proxy.channels import DELIVERING, LEARNED, SETTLING, Channel, Message
 from labs.proxy.confirming import CONFIRMING, Confirming
 from labs.proxy.faults import (
@@ -249,8 +248,8 @@ class Link:
             if isinstance(armed.fault, AskHeartbeat):
                 heartbeat_s = armed.fault.heartbeat_s
                 self._tell_once(armed, heartbeat_s=heartbeat_s)
-                tune = commands.Connection.Tune(was["channel_max"], was["frame_max"], heartbeat_s)
-                self.invent(tune, passing.channel, was={"heartbeat": was["heartbeat"]})
+                tune = methods.tune(**{**was, "heartbeat": heartbeat_s})
+                self.invent(tune, was={"heartbeat": was["heartbeat"]})
                 return
         self.forward(passing.frame, passing.said)
 
@@ -294,19 +293,18 @@ class Link:
         )
         self._out.append(frame.raw)
 
-    def invent(self, value: base.Frame, channel: int, **more: Any) -> None:
-        """Send a method that this side never sent, or not so."""
-        frame = method(value, channel)
+    def invent(self, frame: Frame, **more: Any) -> None:
+        """Send a frame that this side never sent, or not so."""
         said = say(frame)
         if said.name in self._telling:
             self.tell_programs()
-        self.record(said, channel, forged=True, **more)
+        self.record(said, frame.channel, forged=True, **more)
         self._out.append(frame.raw)
 
     def refuse(self, tag: int, channel: int) -> None:
         """Tell the client that its publish of this number was refused."""
         self._confirming.tell(channel)
-        self.invent(commands.Basic.Nack(tag, requeue=False), channel)
+        self.invent(methods.nack(channel, tag, multiple=False, requeue=False))
 
     def record(self, said: Said, channel: int, **more: Any) -> None:
         """Put on record a frame with something to remark: that it was swallowed, or forged."""

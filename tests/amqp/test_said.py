@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from pamqp import base, commands
 from pamqp.common import Struct
 
+from labs.amqp import methods
 from labs.amqp.frames import BODY, HEADER, METHOD, ODD, Frame
-from labs.amqp.said import HIDDEN, SHORT_B, Said, method, say
+from labs.amqp.said import HIDDEN, SHORT_B, Said, say
 from tests.amqp import streams
 
 
@@ -168,7 +169,21 @@ def test_a_frame_with_a_wrong_byte_is_read_or_unknown(
     json.dumps(say(frame._replace(raw=bytes(wrong))).data)
 
 
-def test_a_method_can_be_made() -> None:
-    value = commands.Basic.Nack(3, False, False)
-
-    assert method(value, 5).raw == streams.said(value, 5)
+@pytest.mark.parametrize(
+    ("made", "value", "channel"),
+    [
+        (methods.ack(5, 3, multiple=True), commands.Basic.Ack(3, True), 5),
+        (
+            methods.nack(5, 3, multiple=False, requeue=True),
+            commands.Basic.Nack(3, False, True),
+            5,
+        ),
+        (
+            methods.tune(channel_max=1, frame_max=2, heartbeat=3),
+            commands.Connection.Tune(1, 2, 3),
+            0,
+        ),
+    ],
+)
+def test_a_method_is_made_as_a_peer_makes_it(made: Frame, value: base.Frame, channel: int) -> None:
+    assert made == Frame(METHOD, channel, streams.said(value, channel))
