@@ -43,9 +43,10 @@ class Start:
     copies: tuple[str, ...] = ()
 
     def run(self, trial: Trial) -> None:
-        """Start each."""
+        """Start each that does not run: where a kill missed its aim, the copy is still there."""
         for copy in self.copies or trial.plan.copies:
-            trial.start(copy)
+            if copy not in trial.programs or not trial.programs[copy].is_running:
+                trial.start(copy)
 
 
 @dataclass(frozen=True)
