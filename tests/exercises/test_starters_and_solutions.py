@@ -6,22 +6,22 @@ the lab's own worker, with the right flag.
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-import qprocessor
 from labs.broker.address import Address
-from labs.broker.state import FoundBroker, Source
+from labs.broker.state import ROOT, FoundBroker, Source
 from labs.cli.dev import faults_of_run
-from labs.judge import engine
 from labs.judge.catalogue import SLUGS, exercise
-from labs.judge.report import in_words
 from labs.judge.scenarios import SCENARIOS
-from labs.judge.verdicts import Outcome, Report
 
 
 @pytest.fixture
@@ -61,19 +61,38 @@ def test_what_the_catalogue_says_of_a_program_is_what_is_run(slug: str) -> None:
     assert {len(plan.copies) for plan in scenario.plans} == {exercise(slug).copies}
 
 
-def judged_worker(found: FoundBroker, *flags: str) -> Report:
-    command = [sys.executable, str(Path(qprocessor.__file__)), *flags]
-    return engine.check("acknowledgements", command, broker=found, seed="lab").report
+def check_the_labs_own_worker(broker: Address, home: Path, *flags: str) -> tuple[int, Any]:
+    """Type `labs check acknowledgements -- ./qprocessor.py` and flags; exit code and JSON."""
+    here = Path(sys.executable).parent  # where a person has activated .venv
+    environment = {
+        **os.environ,
+        "AMQP_URL": broker.url,
+        "LABS_HOME": str(home),
+        "PATH": f"{here}{os.pathsep}{os.environ['PATH']}",
+    }
+    words = ["check", "acknowledgements", "--json", "--", "./qprocessor.py", *flags]
+    ran = subprocess.run(
+        [sys.executable, "-m", "labs", *words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.stdout, ran.stderr
+    return ran.returncode, json.loads(ran.stdout)
 
 
-def test_the_labs_own_worker_passes_when_it_acknowledges(found: FoundBroker) -> None:
-    report = judged_worker(found, "--acknowledge")
-    assert report.outcome is Outcome.KEPT, in_words(report)
+def test_the_labs_own_worker_passes_when_it_acknowledges(broker: Address, tmp_path: Path) -> None:
+    code, report = check_the_labs_own_worker(broker, tmp_path, "--acknowledge")
+    assert (code, report["outcome"]) == (0, "kept"), report
 
 
 def test_the_labs_own_worker_without_the_flag_shows_the_belief_in_auto_ack(
-    found: FoundBroker,
+    broker: Address, tmp_path: Path
 ) -> None:
-    report = judged_worker(found)
-    assert report.outcome is Outcome.BROKEN, in_words(report)
-    assert report.misconception == 1
+    code, report = check_the_labs_own_worker(broker, tmp_path)
+    assert (code, report["outcome"]) == (1, "broken"), report
+    assert report["misconception"]["number"] == 1
+    assert report["hint"]["text"] == exercise("acknowledgements").hints(1)[0]
