@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,29 +120,35 @@ def _judge_all(
     from labs.judge.report import summary
 
     keeper = progress_of(name)
-    reports: dict[str, Report] = {}
-
-    with progress() as tell:
+    reports: list[Report] = []
+    over = threading.Event()
+    with progress() as tell, ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         broker = locate(progress=tell)
         tell(f"judging {len(programs)} programs")
 
         def judge(program: Program) -> Report:
             its_seed = seed or new_seed(keeper.learner)
             return engine.check(
-                program.exercise, program.command, broker=broker, seed=its_seed
+                program.exercise, program.command, broker=broker, seed=its_seed, cancelled=over
             ).report
 
-        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-            for program, report in zip(programs, pool.map(judge, programs), strict=True):
-                reports[program.exercise] = report
+        checks = [pool.submit(judge, program) for program in programs]
+        try:
+            for check in checks:
+                report = check.result()
+                reports.append(report)
                 if count:
                     keeper.record(report)
                 if not as_json:
-                    click.echo(f"  {report.outcome:<8} {program.exercise:<18} {summary(report)}")
-    worst = max((report.exit_code for report in reports.values()), key=_weight)
+                    click.echo(f"  {report.outcome:<8} {report.exercise:<18} {summary(report)}")
+        finally:  # Ctrl-C ends those that run, and those that wait for their turn
+            over.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            wait(checks)
+    worst = max((report.exit_code for report in reports), key=_weight)
     if as_json:
         outcome = next(o for o, code in EXIT_CODES.items() if code == worst)
-        listed = [json_of(report) for report in reports.values()]
+        listed = [json_of(report) for report in reports]
         print_json({"outcome": str(outcome), "exit_code": worst, "reports": listed})
     return worst
 

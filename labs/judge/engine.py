@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from types import FrameType
 
 from labs.broker import locate, processes
 from labs.broker.address import Address
-from labs.broker.connection import delete_queues
+from labs.broker.connection import delete_queues, log_in
 from labs.broker.state import FoundBroker, Source
 from labs.errors import BadInput, LabError
 from labs.journal import Event
@@ -35,6 +35,7 @@ from labs.judge.trial import Cancelled, Plan, Setting, run_trial
 from labs.judge.verdicts import Report
 
 Progress = Callable[[str], None]
+LOOK_S = 0.2
 SIGNALS = ("SIGTERM", "SIGHUP")
 
 
@@ -55,6 +56,7 @@ def check(
     seed: str,
     progress: Progress | None = None,
     cwd: Path | None = None,
+    cancelled: threading.Event | None = None,
 ) -> Run:
     """Judge `command` in the exercise.
 
@@ -63,13 +65,23 @@ def check(
         seed: decides bodies, their order and the places of the faults.
         progress: told in words what is being done.
         cwd: where the program is started; default: here.
+        cancelled: set it, from another thread, to end the check before its time.
 
     Raises:
+        Cancelled: it was ended so.
         BadInput: there is no such exercise; CannotStart: the command can't be run.
         BrokerUnreachable, ManagementFailed: the broker does not answer.
     """
     began = time.monotonic()
-    journals = run_trials(exercise, command, broker=broker, seed=seed, progress=progress, cwd=cwd)
+    journals = run_trials(
+        exercise,
+        command,
+        broker=broker,
+        seed=seed,
+        progress=progress,
+        cwd=cwd,
+        cancelled=cancelled,
+    )
     report = judge(journals)
     return Run(replace(report, took_s=round(time.monotonic() - began, 3)), journals)
 
@@ -87,12 +99,14 @@ def run_trials(
     seed: str,
     progress: Progress | None = None,
     cwd: Path | None = None,
+    cancelled: threading.Event | None = None,
 ) -> tuple[Sequence[Event], ...]:
     """The journals of all trials of the exercise; for the arguments see `check`."""
     if exercise not in SCENARIOS:
         raise BadInput(f"There is no exercise {exercise!r}.", remedy="`labs exercises` lists them.")
     scenario = SCENARIOS[exercise]
     found = FoundBroker(broker, Source.SERVER) if isinstance(broker, Address) else broker
+    log_in(found.address)  # a broker that is away before the first trial is told at once
     clean_up_after_killed_checks(found)
     mark = f"check-{secrets.token_hex(6)}"
     note = Note(mark, found.address.shown)
@@ -110,7 +124,7 @@ def run_trials(
             cancelled=threading.Event(),
         )
         (progress or (lambda _: None))(f"{exercise}: {_trials(scenario)}")
-        return _side_by_side(scenario.plans, setting)
+        return _side_by_side(scenario.plans, setting, cancelled or threading.Event())
 
 
 def _trials(scenario: Scenario) -> str:
@@ -118,7 +132,9 @@ def _trials(scenario: Scenario) -> str:
     return f"the trials {names}, side by side" if len(scenario.plans) > 1 else f"the trial {names}"
 
 
-def _side_by_side(plans: Sequence[Plan], setting: Setting) -> tuple[Sequence[Event], ...]:
+def _side_by_side(
+    plans: Sequence[Plan], setting: Setting, cancelled: threading.Event
+) -> tuple[Sequence[Event], ...]:
     """Run the trials, each in a thread; when one fails or a signal comes, all are to end.
 
     The futures are waited for, and never a thread: `Thread.join`, interrupted by Ctrl-C, takes
@@ -126,8 +142,12 @@ def _side_by_side(plans: Sequence[Plan], setting: Setting) -> tuple[Sequence[Eve
     """
     pool = ThreadPoolExecutor(max_workers=len(plans))
     trials = [pool.submit(run_trial, plan, setting) for plan in plans]
+    running: set[Future[Sequence[Event]]] = set(trials)
     try:
-        wait(trials, return_when=FIRST_EXCEPTION)
+        while running and not cancelled.is_set():
+            done, running = wait(running, timeout=LOOK_S, return_when=FIRST_EXCEPTION)
+            if any(trial.exception() for trial in done):
+                break
     finally:
         setting.cancelled.set()
         wait(trials)
