@@ -312,7 +312,12 @@ def _limit_refused(history: History) -> bool:
 
 
 def _trusted_a_limit(history: History) -> bool:
-    """It went round though the program had asked for a limit, or for a queue that has one."""
+    """It went round though the program had asked for a limit, or for a queue that has one.
+
+    Newer brokers refuse a limit on a queue that knows none; 3.9 and older took no notice of it.
+    """
+    if any("x-delivery-limit" in refusal.text for refusal in history.wire.refusals):
+        return True
     asked = [d.arguments for d in history.wire.declarations if d.queue == history.queue]
     return _went_round(history) and any(
         "x-delivery-limit" in arguments or arguments.get("x-queue-type") == "quorum"
@@ -338,10 +343,29 @@ def _acked_the_failed(history: History) -> bool:
 
 
 def _left_the_failed_open(history: History) -> bool:
-    """Bad messages were never settled, while good ones were acknowledged."""
-    bad = list(_bad(history))
+    """Good messages were acknowledged, bad ones never settled, and their copies had got over them.
+
+    To hold a message is not to forget it: a program may still wait before it tries again. One that
+    has printed something since, or has done a message that came later, is through with it.
+    """
+    bad = [d for d in _bad(history) if d.arrived]
     acked = any(d.settled and d.settled.how == "ack" for d in history.deliveries if d.done)
-    return bool(bad) and acked and not any(d.settled or d.done for d in bad)
+    if not acked or any(d.settled or d.done for d in bad):
+        return False
+    return any(_got_over(history, delivery) for delivery in bad)
+
+
+def _got_over(history: History, delivery: Delivery) -> bool:
+    failed_s = delivery.event.at_s + 0.9 * history.work_s(delivery.message.body)
+    spoke = any(
+        event.kind == "line" and event.copy == delivery.copy and event.at_s > failed_s
+        for event in history.events
+    )
+    went_on = any(
+        d.copy == delivery.copy and d.event.n > delivery.event.n and d.done
+        for d in history.deliveries
+    )
+    return spoke or went_on
 
 
 # --- Twice ----------------------------------------------------------------------------------

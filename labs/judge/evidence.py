@@ -58,9 +58,8 @@ def program_life(
     for process in history.processes:
         if copy in (None, process.copy):
             lines.append((process.started, f"{process.copy} was started"))
-            if process.exited:
-                status = process.exited.data.get("status")
-                lines.append((process.exited, f"{process.copy} ended with status {status}"))
+            if process.exited and not process.ended_by_itself:
+                lines.append((process.exited, f"{process.copy} ended"))
     for connection in history.connections:
         if copy in (None, connection.copy):
             lines.append((connection.opened, f"{_name(connection.copy)} connected"))

@@ -141,7 +141,8 @@ SHOWN: list[tuple[int, str, Callable[[], Tale]]] = [
     (3, "acked, then done", lambda: acked_first()),
     (4, "stalled", lambda: Tale("work-queue").worker("A", "B").published("x", "y")
         .delivered("A", "x").done("A", "x").stopped("A", "B").left("x")),
-    (5, "the failed message stays open", lambda: poison().stopped("A", "B").left("bad")),
+    (5, "it said so and went on", lambda: poison().wait(0.3).said("A", "[!] bad").stopped("A")),
+    (5, "the next one was done", lambda: poison().published("on").handled("A", "on")),
     (6, "the failed message is acked", lambda: poison().acked("A", "bad")),
     (7, "406", lambda: refused("unknown delivery tag 1")),
     (8, "one ack for several", acked_up_to_the_last),
@@ -171,9 +172,11 @@ SHOWN: list[tuple[int, str, Callable[[], Tale]]] = [
     (26, "skipped, by a mark on disk", lambda: died_at_work(["seen.db"])),
     (28, "round and round", lambda: round_and_round(poison())),
     (29, "rejected, and nowhere", lambda: poison().rejected("A", "bad")),
-    (30, "it died of it", lambda: poison().exited("A", 1)),
+    (30, "it died of it", lambda: poison().lost("A", by="client").exited("A", 1)),
     (31, "a limit on a classic queue", lambda: round_and_round(
         poison(arguments={"x-delivery-limit": 3}))),
+    (31, "a limit that the broker refused", lambda: refused(
+        "invalid arg 'x-delivery-limit' for queue 'work' of queue type x", "poison")),
     (31, "a quorum queue without a limit", lambda: round_and_round(
         poison(arguments={"x-queue-type": "quorum"}))),
     (33, "no heartbeat", lambda: long_work(heartbeat_s=0)),
@@ -255,6 +258,10 @@ def test_what_was_skipped_is_not_explained_where_nobody_looked_on_disk() -> None
 def test_a_changed_body_is_no_ack_in_a_finally_block() -> None:
     tale = poison().sends("failed: bad", key=FAILED).acked("A", "bad").left("failed: bad", FAILED)
     assert told(tale) is None
+
+
+def test_who_holds_a_failed_message_may_be_waiting() -> None:
+    assert told(poison().stopped("A", "B").left("bad")) is None
 
 
 def test_a_good_one_set_aside_is_no_rejection_into_nothing() -> None:

@@ -224,8 +224,10 @@ def _ended(history: History, process: Process) -> str:
 
 def _end_of(history: History, process: Process) -> Evidence:
     """What the process had in hand when it ended is part of the story."""
-    more = [
-        (d.event, f"{process.copy} was delivered {quoted(d.message.body)}")
-        for d in history.in_hand(process.copy, process.exited)[:3]
+    held = [
+        d
+        for d in history.deliveries
+        if d.connection.process is process and d.settled is None and d.done is None
     ]
+    more = [(d.event, f"{process.copy} was delivered {quoted(d.message.body)}") for d in held[-3:]]
     return program_life(history, process.copy, more=more)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from labs.journal import Event
 from labs.judge.evidence import message_life, program_life, quoted
 from labs.judge.history import History
 from labs.judge.lives import Delivery, Message
@@ -178,12 +179,33 @@ def _undone(history: History, messages: Sequence[Message]) -> Finding | None:
         seen += f"; the line {quoted('done ' + guess.text)} names no message"
     elif not shown.deliveries:
         seen += ", nor delivered"
+        if blocking := _in_the_way(history):
+            seen += f": in the end {blocking.copy} held {quoted(blocking.message.body)}"
+            life = message_life(history, blocking.message.body)
+            return broken(f"{seen}.", life)
     elif settled:
         seen += f", and the broker keeps {'it' if len(undone) == 1 else 'them'} no more"
     life = message_life(history, shown.body, ending=never(shown))
     if not shown.deliveries and not history.deliveries:
         life = program_life(history, ending="nothing had been delivered to it")
     return broken(f"{seen}.", life)
+
+
+def _in_the_way(history: History) -> Delivery | None:
+    """What a copy still held when it was asked to end: most often, what others wait for."""
+    asked = [event for event in history.signals if event.name == "terminate" and event.copy]
+    held = [d for event in asked for d in history.in_hand(event.copy or "", event)]
+    held += [d for event in asked for d in history.deliveries if d.done and _is_kept(d, event)]
+    return max(held, key=lambda d: len(d.message.deliveries), default=None)
+
+
+def _is_kept(delivery: Delivery, asked: Event) -> bool:
+    """Whether it was done, and not settled when its copy was asked to end."""
+    return (
+        delivery.copy == asked.copy
+        and delivery.settled is None
+        and (delivery.returned is None or delivery.returned.n > asked.n)
+    )
 
 
 def _near_miss(history: History, message: Message) -> str:
