@@ -81,6 +81,10 @@ class Management:
         """Make the user, or give an existing one this password and these tags (comma-separated)."""
         self._call("PUT", f"users/{_(name)}", {"password": password, "tags": tags})
 
+    def users(self) -> list[Json]:
+        """All users; only an administrator may ask."""
+        return self._list("users")
+
     def delete_user(self, name: str) -> None:
         """Delete the user; one that is gone is no failure."""
         self._call("DELETE", f"users/{_(name)}", missing_ok=True)

@@ -61,8 +61,10 @@ class Program:
         mark: str,
         cwd: Path | None = None,
         reads_input: bool = False,
+        secret: str = "",
     ) -> None:
         self.command, self.copy = tuple(command), copy
+        self._secret = secret
         self.mark = mark
         self.flooded = self.forked = False
         self.lines = self.bytes = 0
@@ -177,10 +179,15 @@ class Program:
         self.lines += 1
         if self.lines > LINES_KEPT:
             return
-        data: dict[str, Any] = {"text": line.decode("utf-8", "replace")[:LINE_LENGTH_KEPT]}
+        data: dict[str, Any] = {"text": self._text(line)[:LINE_LENGTH_KEPT]}
         if partial:
             data["partial"] = True
         self._journal.append("line", copy=self.copy, data=data)
+
+    def _text(self, line: bytes) -> str:
+        """A line as text, without the password, which a program may print with its URL."""
+        text = line.decode("utf-8", "replace")
+        return text.replace(self._secret, "…") if self._secret else text
 
     def _listen(self) -> None:
         """Read both outputs until both have ended or nobody wants to know any more."""
@@ -223,9 +230,7 @@ class Program:
         self._stderr_rest = rest[-CHUNK_B:]
         if not read and self._stderr_rest:
             whole, self._stderr_rest = [self._stderr_rest], b""
-        self._stderr.extend(
-            line.decode("utf-8", "replace").rstrip("\r")[:STDERR_LINE_LENGTH] for line in whole
-        )
+        self._stderr.extend(self._text(line).rstrip("\r")[:STDERR_LINE_LENGTH] for line in whole)
         return not read
 
     # --- What is done to it ----------------------------------------------------------------
@@ -341,14 +346,14 @@ class Program:
         return used
 
     def peers(self) -> list[str]:
-        """Where its processes are connected to, as `host:port`."""
+        """Where its processes are connected to, as `host:port`; not to themselves."""
         found = []
         for process in self.family():
             with suppress(psutil.Error):
-                for one in process.net_connections(kind="tcp"):
-                    if one.raddr and one.status == psutil.CONN_ESTABLISHED:
-                        found.append(f"{one.raddr.ip}:{one.raddr.port}")
-        return found
+                found += [one for one in process.net_connections(kind="tcp") if one.raddr]
+        own = {one.laddr for one in found}
+        there = (one.raddr for one in found if one.status == psutil.CONN_ESTABLISHED)
+        return sorted({f"{peer.ip}:{peer.port}" for peer in there if peer not in own})
 
     def _look(self) -> None:
         """Know the children, so that they are found when their parent is gone; count them."""

@@ -238,7 +238,7 @@ class Trial:
             finally:
                 self._end_programs()
         self._wait_until_requeued()
-        for queue in (self.queue, self.failed_queue):
+        for queue in self._declared():
             self.take_all(queue)
         if not self.gave_up:
             self.note("finished")
@@ -355,7 +355,7 @@ class Trial:
 
     def look(self) -> None:
         """Put on record what is in the queues now."""
-        for queue in (self.queue, self.failed_queue):
+        for queue in self._declared():
             with self._locked_noted(queue):
                 if counts := direct.look(self.ground.address, queue):
                     data: dict[str, Any] = {"queue": queue, "ready": counts.ready}
@@ -395,6 +395,12 @@ class Trial:
         """Delete the program's queue."""
         direct.delete_queues(self.ground.address, [self.queue])
 
+    def _declared(self) -> list[str]:
+        """Those of the two queues that the program has declared."""
+        self.catch_up()
+        names = {one.queue for one in self.history.wire.declarations if one.answered}
+        return [queue for queue in (self.queue, self.failed_queue) if queue in names]
+
     @contextmanager
     def _locked_noted(self, queue: str) -> Iterator[None]:
         try:
@@ -404,6 +410,8 @@ class Trial:
 
     def _wait_until_requeued(self) -> None:
         """What the program held goes back to its queue when its connections have ended."""
+        if self.queue not in self._declared():
+            return
         before: list[tuple[float, int | None]] = []
 
         def steady() -> bool:
@@ -454,6 +462,7 @@ class Trial:
         self._patience.begin()
         began = time.monotonic()
         while True:
+            self._stop_runaways(waiting_for)
             hopeless = self._hopeless(copies) or self._too_long(
                 time.monotonic() - began, self._patience_s(quiet_s, away_s)
             )
@@ -490,17 +499,20 @@ class Trial:
         self.note("gave-up", waiting_for=waiting_for, why=why, quiet_s=quiet_s)
         raise GaveUp
 
-    def _hopeless(self, copies: Sequence[str] | None) -> str:
-        """Why it can't come true any more; empty: it can."""
+    def _stop_runaways(self, waiting_for: str) -> None:
+        """Kill at once what floods its output, or forks without end."""
         for program in self.running():
             if program.flooded:
                 self.note("flooded", copy=program.copy, lines=program.lines, bytes=program.bytes)
                 program.kill()
-                return "flooded"
+                self.give_up(waiting_for, "flooded")
             if program.forked:
                 self.note("forked", copy=program.copy, processes=len(program.family()))
                 program.kill()
-                return "forked"
+                self.give_up(waiting_for, "forked")
+
+    def _hopeless(self, copies: Sequence[str] | None) -> str:
+        """Why it can't come true any more; empty: it can."""
         hopeful = [p for p in self.running() if copies is None or p.copy in copies]
         return "" if hopeful else "all-ended"
 
