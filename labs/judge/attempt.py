@@ -37,7 +37,7 @@ class Attempt:
     standing: Standing
     """How the learner stands in the exercise after it."""
     hint: Hint | None
-    """The first hint, where the program did not pass."""
+    """The first hint, where the program broke a promise."""
 
     def evidence(self) -> tuple[Sequence[Event], Sequence[int], str | None] | None:
         """What the first broken promise is shown by: journal, events in it, the message."""
@@ -92,12 +92,12 @@ def attempt(
 
 
 def first_hint(about: Exercise, run: engine.Run, standing: Standing) -> Hint | None:
-    """The hint that comes with an attempt: none for a pass.
+    """The hint that comes with an attempt that broke a promise.
 
     Who has not got as far as the exercise's question is told how to get there
     (`Exercise.contract_ladder`).
     """
-    if run.report.outcome is Outcome.KEPT:
+    if run.report.outcome is not Outcome.BROKEN:
         return None
     ladder = about.hints(standing.misconception, standing.broken)
     said = "\n".join(standard_error(run.journals))

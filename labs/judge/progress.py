@@ -69,7 +69,7 @@ class Standing:
         return len(self.hints) < HINTS and self.attempts > (self.hints[-1] if self.hints else 0)
 
     def after(self, report: Report) -> Self:
-        """The standing after one more attempt. A failed one opens the first hint."""
+        """The standing after one more attempt. One that broke a promise opens the first hint."""
         broken = report.first_broken
         evidence = broken.evidence.lines if broken and broken.evidence else ()
         found = report.misconception
@@ -84,8 +84,7 @@ class Standing:
             misconceptions=known if found is None or found in known else (*known, found),
             seen=(broken.seen, *evidence) if broken else (),
         )
-        failed = report.outcome is not Outcome.KEPT
-        return standing.with_next_hint() if failed and not self.hints else standing
+        return standing.with_next_hint() if broken and not self.hints else standing
 
     def with_next_hint(self) -> Self:
         """The standing with one more hint opened."""

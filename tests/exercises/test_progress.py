@@ -63,9 +63,14 @@ def test_the_evidence_of_the_last_attempt_is_kept(progress: Progress) -> None:
 
 
 def test_hint_1_comes_with_the_first_attempt_that_fails(progress: Progress) -> None:
+    assert progress.record(BROKEN).hints == (1,)
+    assert progress.record(BROKEN).hints == (1,), "the second comes by being asked for"
+
+
+def test_what_could_not_be_judged_brings_no_hint_unless_it_is_asked_for(progress: Progress) -> None:
     assert progress.record(KEPT).hints == ()
-    assert progress.record(UNKNOWN).hints == (2,)
-    assert progress.record(BROKEN).hints == (2,), "the second comes by being asked for"
+    assert progress.record(UNKNOWN).hints == ()
+    assert progress.open_hint(SLUG).hints == (2,)
 
 
 def test_before_any_attempt_there_is_no_hint(progress: Progress) -> None:
