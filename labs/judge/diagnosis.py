@@ -312,12 +312,7 @@ def _limit_refused(history: History) -> bool:
 
 
 def _trusted_a_limit(history: History) -> bool:
-    """It went round though the program had asked for a limit, or for a queue that has one.
-
-    Newer brokers refuse a limit on a queue that knows none; 3.9 and older took no notice of it.
-    """
-    if any("x-delivery-limit" in refusal.text for refusal in history.wire.refusals):
-        return True
+    """It went round though the program had asked for a limit, or for a queue that has one."""
     asked = [d.arguments for d in history.wire.declarations if d.queue == history.queue]
     return _went_round(history) and any(
         "x-delivery-limit" in arguments or arguments.get("x-queue-type") == "quorum"

@@ -503,12 +503,31 @@ def test_a_poller_without_acks_is_given_a_moment_for_its_line() -> None:
     assert outcome(tale.said("A", "done a"), "one-at-a-time") is KEPT
 
 
+def idle(seconds: float, *, settled: bool) -> Tale:
+    """B has done b, and for a while gets nothing, though d waits; it has settled b or has not."""
+    tale = fair().handled("A", "a").delivered("B", "b").done("B", "b")
+    tale = tale.acked("B", "b") if settled else tale
+    tale.delivered("A", "c").wait(seconds).done("A", "c").acked("A", "c")
+    tale = tale if settled else tale.acked("B", "b")
+    return tale.handled("B", "d").stopped("A", "B")
+
+
 def test_a_copy_idle_while_messages_wait_breaks_the_promise() -> None:
-    tale = fair().handled("A", "a").handled("B", "b").delivered("A", "c").wait(0.9)
-    tale.done("A", "c").acked("A", "c").handled("B", "d").stopped("A", "B")
-    found = verdict(tale, "none-idle")
+    found = verdict(idle(0.9, settled=False), "none-idle")
     assert found.outcome is BROKEN
     assert found.seen.startswith("B was idle for")
+
+
+def test_a_copy_that_waits_for_the_broker_is_not_idle_unless_it_waits_for_long() -> None:
+    assert outcome(idle(0.9, settled=True), "none-idle") is KEPT
+    assert outcome(idle(3.0, settled=True), "none-idle") is BROKEN
+
+
+def test_a_copy_that_polls_late_is_idle() -> None:
+    tale = Tale("fair-dispatch").worker("A").started("B").connected("B").published("a")
+    tale.frame("B", "client", "basic.get", queue=QUEUE).frame("B", "broker", "basic.get-empty")
+    tale.published("b").handled("A", "a").wait(0.9).handled("A", "b").stopped("A", "B")
+    assert "B was idle" in seen(tale, "none-idle")
 
 
 def test_to_be_idle_while_nothing_waits_is_no_harm() -> None:
