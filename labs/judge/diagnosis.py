@@ -255,9 +255,10 @@ def _heartbeat_off(history: History) -> bool:
 
 
 def _silent_while_at_work(history: History) -> bool:
-    """The broker gave a connection up while its copy worked; a heartbeat had been agreed."""
+    """The broker gave a connection up, without a word, while its copy worked."""
     return any(
         d.connection.heartbeat_s
+        and d.connection.closing is None
         and d.returned
         and d.connection.ended
         and d.connection.ended.data.get("by") == "broker"
