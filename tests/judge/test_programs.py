@@ -9,8 +9,9 @@ shows what was seen, and `labs check … --journal` keeps a run to look into.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import zip_longest
 
 import pytest
 
@@ -26,6 +27,7 @@ ALL = samples()
 RIGHT = [sample for sample in ALL if sample.is_right]
 WRONG = [sample for sample in ALL if not sample.is_right]
 SIDE_BY_SIDE = 4
+pytestmark = pytest.mark.timeout(900)  # the first test may have to wait for all the others
 SEED = "programs"
 SHOWN_BY_NO_EXERCISE = {
     14: "an exercise's promises allow duplicates from a producer",
@@ -44,16 +46,25 @@ Reports = Callable[[Sample], Report]
 def report_of(broker: Address, request: pytest.FixtureRequest) -> Iterator[Reports]:
     """The judge's report on a program: all that are asked for are judged beforehand."""
     found = FoundBroker(broker, Source.NATIVE)
-    asked = dict.fromkeys(_sample_of(item) for item in request.session.items)
+    asked = _mixed({_sample_of(item) for item in request.session.items})
 
     def judge(sample: Sample) -> Report:
         return engine.check(sample.exercise, sample.command(), broker=found, seed=SEED).report
 
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        reports: dict[Sample, Future[Report]] = {s: pool.submit(judge, s) for s in asked if s}
+        reports: dict[Sample, Future[Report]] = {s: pool.submit(judge, s) for s in asked}
         yield lambda sample: reports[sample].result()
         for future in reports.values():
             future.cancel()
+
+
+def _mixed(asked: Iterable[Sample | None]) -> list[Sample]:
+    """Not one exercise after the other: those that restart a broker would wait for each other."""
+    by_exercise = defaultdict(list)
+    for sample in sorted(filter(None, asked), key=lambda sample: sample.name):
+        by_exercise[sample.exercise].append(sample)
+    in_turn = zip_longest(*by_exercise.values())
+    return [sample for turn in in_turn for sample in turn if sample]
 
 
 def _sample_of(item: pytest.Item) -> Sample | None:
