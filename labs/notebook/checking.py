@@ -140,7 +140,7 @@ class Checked:
         parts.append(_promises(report))
         if report.first_broken:
             promised, seen, *lines = broken_lines(report.first_broken)
-            parts.append(f"<p>{_named(promised)}<br>{_named(seen)}</p>")
+            parts.append(f"<p>{_named(promised)}<br/>{_named(seen)}</p>")
             parts.append(_quoted(lines) if lines else "")
         if drawn := self.picture:
             parts.append(f"<div>{drawn.svg}</div>")

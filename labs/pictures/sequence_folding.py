@@ -21,6 +21,8 @@ MOST = 90
 """More rows than this are never shown."""
 ALIKE = 4
 """So many messages must go the same way before one of them is quiet."""
+FEW = 3
+"""So many rows of one message alone are not worth a fold."""
 SAMPLES = 2
 """So many of those that went the same way are shown."""
 OPENING = "open a channel"
@@ -170,10 +172,10 @@ def _folded(steps: Sequence[Step], kept: Callable[[Step], bool], *, what: str) -
     rows: list[Step] = []
     for keep, group in groupby(steps, key=kept):
         left_out = list(group)
-        if keep or len(left_out) == 1:
+        bodies = {body for step in left_out for body in step.bodies}
+        if keep or len(left_out) <= (1 if len(bodies) > 1 else FEW):
             rows += left_out
             continue
-        bodies = {body for step in left_out for body in step.bodies}
         verbs = dict.fromkeys(IN_WORDS.get(step.verb, step.verb) for step in left_out)
         words = f"{what.format(_counted(len(bodies), 'message'))}: {', '.join(verbs)}"
         rows.append(_fold(left_out, words))

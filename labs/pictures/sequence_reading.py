@@ -84,6 +84,7 @@ class _Reader:
         self._logins: dict[int | None, int] = {}  # connection -> index of its step
         self._parting: set[int | None] = set()  # connections that say goodbye
         self._killed: set[str] = set()
+        self._asked: set[str] = set()  # to stop: that its connection ends then is no blow
         self._readers: dict[str, Callable[[Event], None]] = {
             "connected": self._connected,
             "disconnected": self._disconnected,
@@ -167,7 +168,8 @@ class _Reader:
             Channel, {k: v for k, v in self._channels.items() if k[0] != event.connection}
         )
         by, how = str(event.data.get("by", "")), str(event.data.get("how", ""))
-        orderly = event.connection in self._parting
+        asked = self.reading.clients.key(event) in self._asked and by == "client"
+        orderly = asked or event.connection in self._parting
         last = self.reading.steps[-1] if self.reading.steps else None
         struck = last and last.kind is Kind.BLOW and last.connection == event.connection
         if last and struck and by != "client":
@@ -224,10 +226,13 @@ class _Reader:
         again = any(span.lifeline == client for span in self.reading.lives)
         self.reading.lives.append(Span(client, event.n, None))
         self._killed.discard(client)
+        self._asked.discard(client)
         self._mark(event, Kind.PROCESS, "started again" if again else "started")
 
     def _signal(self, event: Event) -> None:
         client = self.reading.clients.key(event)
+        if event.name == "terminate":
+            self._asked.add(client)
         if event.name == "freeze":
             self.reading.frozen.append(Span(client, event.n, None))
         if event.name in ("thaw", "kill"):
