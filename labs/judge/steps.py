@@ -419,9 +419,9 @@ def in_the_middle(trial: Trial, copy: str, after: int, aims: list[Delivery]) -> 
     """Whether the copy is far enough into the work on a message, which is put into `aims`."""
     process = trial.history.process(copy)
     done = [said for said in trial.history.lines if said.process is process and said.delivery]
-    if len(done) < after:
-        return False
     hand = trial.history.in_hand(copy)
+    if len(done) < after and len(hand) < 2:  # one that works on several does all of them at once
+        return False
     if not hand or trial.history.work_s(hand[0].message.body) < WORTH_S:
         return False
     began_s = max([hand[0].event.at_s, *(said.event.at_s for said in done[-1:])])
