@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -23,7 +24,7 @@ from labs.errors import BadInput
 from labs.judge.attempt import Attempt, attempt
 from labs.judge.catalogue import exercise as the_exercise
 from labs.judge.progress import Progress, learner_name
-from labs.judge.report import belief, broken_lines, in_words, promise_lines, summary
+from labs.judge.report import belief, broken_lines, in_words, promise_lines, standard_error, summary
 from labs.judge.verdicts import Outcome, Report
 from labs.notebook import failures
 from labs.notebook.display import Live, Piece, progress_bar
@@ -128,7 +129,12 @@ class Checked:
 
     def __str__(self) -> str:
         drawn = self.picture
-        words = in_words(self.report, hint=self.made.hint, diagram=drawn.text if drawn else "")
+        words = in_words(
+            self.report,
+            hint=self.made.hint,
+            diagram=drawn.text if drawn else "",
+            stderr=standard_error(self.made.journals),
+        )
         return f"{words}\n\n{self._next()}"
 
     def __repr__(self) -> str:
@@ -142,8 +148,10 @@ class Checked:
             promised, seen, *lines = broken_lines(report.first_broken)
             parts.append(f"<p>{_named(promised)}<br/>{_named(seen)}</p>")
             parts.append(_quoted(lines) if lines else "")
-        if drawn := self.picture:
-            parts.append(f"<div>{drawn.svg}</div>")
+            if drawn := self.picture:
+                parts.append(f"<div>{drawn.svg}</div>")
+            if stderr := standard_error(self.made.journals):
+                parts.append(f"<p>{escape(stderr[0])}</p>{_quoted(stderr[1:])}")
         if said := belief(report):
             parts.append(f"<p>A belief that leads here: <b>{escape(said)}</b></p>")
         if hint := self.made.hint:
@@ -193,7 +201,7 @@ def _named(line: str) -> str:
 
 
 def _quoted(lines: Sequence[str]) -> str:
-    text = "\n".join(line.strip() for line in lines)
+    text = textwrap.dedent("\n".join(lines))
     return (
         '<pre style="padding:4px 8px;border-left:4px solid #7a7f87;white-space:pre-wrap;'
         f'overflow-wrap:anywhere">{escape(text)}</pre>'

@@ -39,7 +39,7 @@ FAULTS = {
     "delete-queue": "the queue is deleted",
 }
 NOTES = {
-    "gave-up": "the judge gives up:",
+    "gave-up": "the judge gives up waiting",
     "fault-missed": "a fault struck nothing",
     "trouble": "broker or kit failed",
     "locked": "the queue is locked",
@@ -49,6 +49,15 @@ NOTES = {
     "not-stopped": "it did not stop when asked",
     "never-connected": "it never connected",
 }
+
+
+QUIET_NOTES = {
+    "finished": "all that was waited for came true",
+    "stderr": "standard error:",
+}
+"""Shown only where a verdict is about them."""
+OF_THE_BROKER = {"away", "back", "restart"}
+"""Faults that befall the broker, through whatever door."""
 
 
 @dataclass
@@ -285,13 +294,20 @@ class _Reader:
     def _fault(self, event: Event) -> None:
         how = str(event.data.get("how") or "")
         words = FAULTS.get(event.name, event.name)
+        if frame := str(event.data.get("frame") or ""):
+            words = f"the {frame.rpartition('.')[2]} gets lost" if event.name == "lose" else words
+        at = EDGE if event.name in OF_THE_BROKER else ""
+        if event.name == "delete-queue" and event.data.get("queue"):
+            at = queue_key(str(event.data["queue"]))
         # What the broker is made to ask for is told by the arrow *connect*, with the answer.
         quiet = event.name == "ask-heartbeat"
-        self._mark(event, Kind.BLOW, words, after=f"({how})" if how else "", quiet=quiet)
+        self._mark(event, Kind.BLOW, words, after=f"({how})" if how else "", at=at, quiet=quiet)
 
     def _note(self, event: Event) -> None:
-        words = NOTES.get(event.name, event.name)
-        details = str(event.data.get("what") or event.data.get("why") or "")
+        words = NOTES.get(event.name) or QUIET_NOTES.get(event.name, event.name)
+        details = str(event.data.get("what") or "")
+        if event.name == "stderr":
+            details = (str(event.data.get("tail") or "").split("\n") or [""])[-1]
         self._mark(event, Kind.NOTE, words, after=details, quiet=event.name not in NOTES)
 
 

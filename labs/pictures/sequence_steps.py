@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from labs.pictures.letters import fit
+
 EDGE = "the broker"
 """The lifeline's key where a step is with the broker itself: to connect, an unroutable message."""
 OUTSIDE = "outside"
@@ -98,6 +100,13 @@ class Step:
     def label(self) -> str:
         """All its words in one line."""
         return " ".join(part for part in (self.verb, self.body, self.after) if part)
+
+    def words(self, room: int) -> str:
+        """The label in at most `room` columns."""
+        verb = self.verb
+        if self.source == OUTSIDE and room < 2 * len(verb):
+            verb = "judge:"  # the body says more than the verb
+        return fit(verb, self.body, self.after, room)
 
     @property
     def sort(self) -> tuple[str, ...]:

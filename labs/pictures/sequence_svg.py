@@ -249,7 +249,7 @@ class _Drawing:
     def _fold(self, step: Step, y: float) -> list[str]:
         left, right = TIMES + 4, self.width - 16
         middle = (left + right) / 2
-        label = fit(step.verb, "", "", int((right - left) / LETTER))
+        label = step.words(int((right - left) / LETTER))
         half = width_of(label) * LETTER / 2 + 6
         dots = f'{LINE} stroke-opacity="0.5" stroke-dasharray="1 4"'
         return [
@@ -264,7 +264,7 @@ class _Drawing:
         colour = COLOURS.get(step.kind, GREY)
         way = 1 if end > start else -1
         room = int(abs(end - start) / letter) - 1
-        label = fit(step.verb, step.body, step.after, max(room, 4))
+        label = step.words(max(room, 4))
         parts = []
         if step.fate is Fate.SWALLOWED:
             end = start + (end - start) * 0.7
@@ -295,7 +295,7 @@ class _Drawing:
             return self._torn(step, y)
         way = -1 if client and x > self.middle else 1
         room = int((self.gap - 24) / LETTER)
-        label = fit(step.verb, step.body, step.after, room)
+        label = step.words(room)
         symbol = _cross(x, y, colour) if step.kind is Kind.BLOW else _dot(x, y, colour)
         anchor = "start" if way > 0 else "end"
         return [symbol, _text(x + way * 13, y + 4, label, anchor, 12)]
@@ -310,7 +310,7 @@ class _Drawing:
             f"L{start + wide * i:.1f} {y + (3 if i % 2 else -3):.1f}" for i in range(1, count)
         ]
         points.append(f"L{end:.1f} {y:.1f}")
-        label = fit(step.verb, step.body, step.after, int(abs(end - start) / LETTER) + 6)
+        label = step.words(int(abs(end - start) / LETTER) + 6)
         return [
             f'<path d="{"".join(points)}" fill="none" stroke="{RED}" stroke-width="1.6"/>',
             _text((start + end) / 2, y - 6, label, "middle", 12),
@@ -319,7 +319,7 @@ class _Drawing:
     def _band(self, step: Step, y: float, colour: str) -> list[str]:
         """Something befalls the broker, or is said of the whole run."""
         left, right = self.panel
-        label = fit(step.verb, step.body, step.after, int((self.width - TIMES) / LETTER) - 4)
+        label = step.words(int((self.width - TIMES) / LETTER) - 4)
         half = max((right - left) / 2, width_of(label) * LETTER / 2 + 12)
         x = min(max((left + right) / 2, TIMES + half), self.width - half - 8)
         return [

@@ -7,7 +7,7 @@ while it is frozen, nothing when it is dead. `»` marks the highlighted message'
 
 from __future__ import annotations
 
-from labs.pictures.letters import columns, cut, fit, width_of
+from labs.pictures.letters import columns, cut, width_of
 from labs.pictures.sequence_steps import EDGE, OUTSIDE, Fate, Kind, Place, Step, Story
 
 TIMES = 11  # columns for the time and the mark of the highlight
@@ -103,7 +103,7 @@ class _Text:
         room = high - low
         if step.fate is Fate.SWALLOWED:
             room = max(6, room * 3 // 4)
-        label = fit(step.verb, step.body, step.after, room - 4)
+        label = step.words(room - 4)
         dashes = "─" * (room - 4 - width_of(label))
         head = "✗" if step.fate is Fate.SWALLOWED else ">" if rightwards else "<"
         tail = "✗" if step.fate is Fate.FORGED else "─"
@@ -130,18 +130,18 @@ class _Text:
         bullet = BULLETS.get(step.kind, "!")
         at = self.x.get(step.source)
         if at is None:  # about the broker, or about all
-            label = fit(step.verb, step.body, step.after, self.width - TIMES - 8)
+            label = step.words(self.width - TIMES - 8)
             at = max(TIMES, int(self.middle) - width_of(label) // 2 - 3)
             cells.write(at, f"══ {label} ══")
             return
         cells.write(at, bullet)
         if at > self.middle and step.source.startswith("client"):
             room = min(at - 2, self.gap - 3)
-            label = fit(step.verb, step.body, step.after, room)
+            label = step.words(room)
             cells.write(at - 1 - width_of(label), label)
         else:
             room = min(self.width - at - 2, self.gap - 3 if at < self.middle else self.width)
-            label = fit(step.verb, step.body, step.after, room)
+            label = step.words(room)
             cells.write(at + 2, label)
 
 

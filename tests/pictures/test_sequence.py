@@ -299,3 +299,30 @@ def test_bodies_are_text_and_never_markup(tmp_path: Path) -> None:
     picture = draw_sequence(talk.events)
     assert "<script" not in picture.svg
     ElementTree.parse(picture.save(tmp_path / "x.svg"))  # noqa: S314
+
+
+def test_a_fault_says_what_it_struck_and_where() -> None:
+    talk = working().add("fault", "lose", copy="A", connection=1, data={"frame": "basic.ack"})
+    talk.add("fault", "away", copy="A").add("fault", "delete-queue", data={"queue": "work"})
+    assert told(talk)[-3:] == [
+        "copy A: the ack gets lost",
+        "the broker: the broker is away",
+        "work: the queue is deleted",
+    ]
+
+
+def test_what_is_quiet_is_drawn_where_a_verdict_is_about_it() -> None:
+    talk = working().add("queue", data={"queue": "work", "ready": 3, "unacknowledged": 1})
+    talk.add("note", "stderr", copy="A", data={"tail": "Traceback\nKeyError: 'QUEUE'"})
+    assert "ready" not in " ".join(told(talk))
+    asked = [event.n for event in talk.events if event.kind in ("queue", "note")]
+    assert told(talk, only=asked) == [
+        "work: 3 ready, 1 out",
+        "copy A: standard error: KeyError: 'QUEUE'",
+    ]
+
+
+def test_where_room_is_short_the_body_says_more_than_the_verb() -> None:
+    published = next(step for step in steps(working().published("job-1")) if step.bodies)
+    assert published.words(40) == "judge publishes job-1"
+    assert published.words(16) == "judge: job-1"
