@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
+from typing import Any
 
 import click
 import pika
@@ -75,13 +76,17 @@ def consume(url: str, queue: str, messages: int, rate: Pipe) -> None:
     with connected(parse_amqp_url(url), timeout_s=WAIT_S) as connection:
         channel = connection.channel()
         channel.basic_qos(prefetch_count=PREFETCH)
-        rate.send(0.0)
-        times = []
-        for method, _, _ in channel.consume(queue):
-            channel.basic_ack(method.delivery_tag or 0)
+        times: list[float] = []
+
+        def on_message(channel: Any, method: Any, _properties: object, _body: bytes) -> None:
+            channel.basic_ack(method.delivery_tag)
             times.append(time.perf_counter())
             if len(times) == messages:
-                break
+                channel.stop_consuming()
+
+        channel.basic_consume(queue, on_message)
+        rate.send(0.0)
+        channel.start_consuming()
         rate.send((messages - 1) / (times[-1] - times[0]))
 
 
