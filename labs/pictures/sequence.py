@@ -3,10 +3,10 @@
     picture = draw_sequence(journal.events, highlight="job-3")
 
 The way: `sequence_reading` makes steps of the events (with `sequence_frames` for what
-a frame means, `sequence_channel` for what an ack is about, `sequence_lifelines` for who
-is who); `sequence_folding` leaves out what is quiet; `sequence_svg` and `sequence_text`
-draw the rest, for a page and for a terminal. All of it is pure: the same events give
-the same bytes.
+a frame means, `sequence_channel` for what an ack is about, `sequence_marks` for what is no
+frame, `sequence_lifelines` for who is who); `sequence_folding` leaves out what is quiet;
+`sequence_svg` and `sequence_text` draw the rest, for a page and for a terminal. All of it
+is pure: the same events give the same bytes.
 """
 
 from __future__ import annotations
