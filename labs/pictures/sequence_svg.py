@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from html import escape
 
 from labs.pictures.letters import fit, plain, width_of
+from labs.pictures.sequence_layout import BAR, BOLD, HEAD, LETTER, TIMES, TOP, Layout
 from labs.pictures.sequence_steps import (
     EDGE,
     OUTSIDE,
@@ -20,18 +21,9 @@ from labs.pictures.sequence_steps import (
     Kind,
     Lifeline,
     Place,
-    Span,
     Step,
     Story,
 )
-
-TIMES, MARGIN, HEAD, ROW, PAUSE = 74, 76, 30, 27, 12
-TOP, BOTTOM = 38, 14  # above the heads (the title), below the last row
-PAUSE_S = 0.5
-"""A longer time between two rows is shown as a wider step, with its length."""
-LETTER, BOLD = 6.6, 7.3  # pixels that a letter takes, about
-HEADS_AGAIN = 24  # rows: longer diagrams have their heads at the bottom too
-BAR, BESIDE = 7.0, 10.0  # a connection's width; how far one stands beside another
 
 BLUE, VIOLET, GREEN, ORANGE, RED, GREY = (
     "#2f7fc1",
@@ -75,120 +67,43 @@ def draw_svg(story: Story, highlight: str | None = None) -> str:
 
 class _Drawing:
     def __init__(self, story: Story, highlight: str | None) -> None:
-        self.story, self.highlight = story, highlight
-        count = len(story.lifelines)
-        self.gap = max(120.0, min(290.0, 780.0 / max(count - 1, 1)))
-        self.x = {line.key: TIMES + MARGIN + i * self.gap for i, line in enumerate(story.lifelines)}
-        last = self._half_head(story.lifelines[-1]) + 10
-        self.width = round(TIMES + MARGIN + self.gap * (count - 1) + max(MARGIN, last))
-        middle = [self.x[li.key] for li in story.lifelines if li.place is not Place.CLIENT]
-        inset = min(100.0, self.gap * 0.34)
-        self.panel = (min(middle) - inset, max(middle) + inset)
-        self.middle = (min(middle) + max(middle)) / 2
-        self.y = self._rows()
-        self.end = (self.y[-1] if self.y else TOP + HEAD) + 16
-        self.bars = self._bars()
+        self.story, self.highlight, self.at = story, highlight, Layout(story)
 
     def draw(self) -> str:
         """The whole element."""
-        twice = len(self.story.steps) > HEADS_AGAIN
-        height = round(self.end + (HEAD + 6 if twice else 0) + BOTTOM)
+        width, height = self.at.width, self.at.height
         parts = [
-            f'<rect class="qs-paper" fill="#ffffff" width="{self.width}" height="{height}"/>',
+            f'<rect class="qs-paper" fill="#ffffff" width="{width}" height="{height}"/>',
             f'<text x="12" y="22" font-size="13" font-weight="bold" {INK}>'
-            f"{escape(fit(self.story.title, '', '', int(self.width / 7)))}</text>",
+            f"{escape(fit(self.story.title, '', '', int(width / 7)))}</text>",
             self._panel(),
             *(part for line in self.story.lifelines for part in self._lifeline(line)),
         ]
-        for top in (TOP, *([self.end + 2] if twice else [])):
+        for top in (TOP, *([self.at.end + 2] if self.at.heads_again else [])):
             parts += [part for line in self.story.lifelines for part in self._head(line, top)]
         for index, step in enumerate(self.story.steps):
             parts.append(self._row(index, step))
         words = escape(plain(self.story.in_words().replace("\n", " ")))
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="qs" viewBox="0 0 {self.width} '
-            f'{height}" width="{self.width}" height="{height}" role="img" aria-label="{words}" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="qs" viewBox="0 0 {width} '
+            f'{height}" width="{width}" height="{height}" role="img" aria-label="{words}" '
             'style="max-width:100%;height:auto" font-family="system-ui,sans-serif" font-size="12">'
             f"<title>{escape(plain(self.story.title))}</title><desc>{words}</desc>"
             f"{STYLE}{''.join(parts)}</svg>"
         )
 
-    # Where things are
-
-    def _rows(self) -> list[float]:
-        """The height of each row's arrow."""
-        places, y = [], float(TOP + HEAD - 8)
-        for index, step in enumerate(self.story.steps):
-            y += ROW + (PAUSE if self._pause_before(index) else 0)
-            places.append(y - (4 if step.kind is Kind.FOLD else 0))
-        return places
-
-    def _pause_before(self, index: int) -> float:
-        """How long nothing happened before a row, in seconds; 0 if not for long."""
-        if index == 0:
-            return 0.0
-        waited = self.story.steps[index].at_s - self.story.steps[index - 1].ended_s
-        return waited if waited >= PAUSE_S else 0.0
-
-    def _bars(self) -> dict[int | None, tuple[Span, float]]:
-        """Each connection with its place: beside those that are open at the same time."""
-        bars: dict[int | None, tuple[Span, float]] = {}
-        taken: list[tuple[str, int, range]] = []
-        for span in self.story.connections:
-            if span.lifeline not in self.x:
-                continue
-            rows = self.story.rows(span)
-            slot = 0
-            while any(
-                (key, place) == (span.lifeline, slot) and set(rows) & set(others)
-                for key, place, others in taken
-            ):
-                slot += 1
-            taken.append((span.lifeline, slot, rows))
-            away = -1 if self.x[span.lifeline] < self.middle else 1
-            bars[span.connection] = (span, self.x[span.lifeline] + away * slot * BESIDE)
-        return bars
-
-    def _x(self, key: str, step: Step, other: str) -> float:
-        """Where an arrow begins or ends."""
-        if key == OUTSIDE:
-            return self.x[other] - min(self.gap * 0.85, 240)
-        if key == EDGE:
-            if EDGE in self.x:
-                return self.x[EDGE]
-            return self.panel[0] if self.x.get(other, 0) < self.middle else self.panel[1]
-        x = self.x[key]
-        if key.startswith("client") and step.connection in self.bars:
-            x = self.bars[step.connection][1]
-            towards = self.middle if other in (EDGE, OUTSIDE, "") else self.x[other]
-            return x + (BAR / 2 if towards > x else -BAR / 2)
-        return x
-
-    def _span_y(self, span: Span) -> tuple[float, float]:
-        rows = self.story.rows(span)
-        if not rows:
-            return (0.0, 0.0)
-        last = self.end if span.last is None else self.y[rows[-1]]
-        return self.y[rows[0]], last
-
     # What stands still
 
     def _panel(self) -> str:
-        left, right = self.panel
+        left, right = self.at.panel
         return (
             f'<rect {INK} fill-opacity="0.055" x="{left:.1f}" y="{TOP - 6}" '
-            f'width="{right - left:.1f}" height="{self.end - TOP + 6:.1f}" rx="8"/>'
+            f'width="{right - left:.1f}" height="{self.at.end - TOP + 6:.1f}" rx="8"/>'
         )
 
-    def _name(self, line: Lifeline) -> str:
-        return fit(line.name, "", "", int(min(self.gap - 14, 196) / BOLD) - 2)
-
-    def _half_head(self, line: Lifeline) -> float:
-        return max(width_of(self._name(line)) * BOLD / 2 + 8, 26)
-
     def _head(self, line: Lifeline, top: float) -> list[str]:
-        name, half = self._name(line), self._half_head(line)
-        x = self.x[line.key]
+        name, half = self.at.name(line), self.at.half_head(line)
+        x = self.at.x[line.key]
         round_ = 4 if line.place is Place.CLIENT else 11
         tip = escape(plain(f"{line.place}: {line.name}"))
         return [
@@ -200,15 +115,15 @@ class _Drawing:
         ]
 
     def _lifeline(self, line: Lifeline) -> list[str]:
-        x, top = self.x[line.key], TOP + HEAD - 6
+        x, top = self.at.x[line.key], TOP + HEAD - 6
         lives = [span for span in self.story.lives if span.lifeline == line.key]
-        stretches = [self._span_y(span) for span in lives] or [(top, self.end)]
+        stretches = [self.at.stretch(span) for span in lives] or [(top, self.at.end)]
         if lives and lives[0].first <= min((s.events[0] for s in self.story.steps), default=0):
             stretches[0] = (top, stretches[0][1])
         parts = [_path(x, y1, x, y2, f'{LINE} stroke-opacity="0.55"') for y1, y2 in stretches]
-        for span, at in self.bars.values():
+        for span, at in self.at.bars.values():
             if span.lifeline == line.key:
-                y1, y2 = self._span_y(span)
+                y1, y2 = self.at.stretch(span)
                 parts.append(
                     f'<rect class="qs-paper qs-line" fill="#ffffff" stroke="#1f2328" '
                     f'stroke-opacity="0.7" x="{at - BAR / 2:.1f}" y="{y1:.1f}" width="{BAR:g}" '
@@ -217,7 +132,7 @@ class _Drawing:
                 )
         for span in self.story.frozen:
             if span.lifeline == line.key:
-                y1, y2 = self._span_y(span)
+                y1, y2 = self.at.stretch(span)
                 style = f'stroke="{RED}" stroke-width="5" stroke-dasharray="2 4"'
                 parts.append(_path(x, y1, x, y2, style))
         return parts
@@ -225,16 +140,16 @@ class _Drawing:
     # Rows
 
     def _row(self, index: int, step: Step) -> str:
-        y = self.y[index]
+        y = self.at.y[index]
         parts = [f"<title>{escape(plain(f'{step.at_s:.3f} s: {step.label}'))}</title>"]
         if marked := self.highlight is not None and self.highlight in step.bodies:
             marked = step.kind is not Kind.FOLD
         if marked:
             parts.append(
-                f'<rect x="{TIMES - 66}" y="{y - 16:.1f}" width="{self.width - 16}" height="22" '
+                f'<rect x="{TIMES - 66}" y="{y - 16:.1f}" width="{self.at.width - 16}" height="22" '
                 'rx="4" fill="#e3b341" fill-opacity="0.28"/>'
             )
-        if pause := self._pause_before(index):
+        if pause := self.at.pause_before(index):
             parts.append(_text(TIMES - 10, y - 21, f"+{pause:.1f} s", "end", 9.5, muted=True))
         if step.kind is Kind.FOLD:
             parts += self._fold(step, y)
@@ -247,7 +162,7 @@ class _Drawing:
         return f"<g{style}>{''.join(parts)}</g>"
 
     def _fold(self, step: Step, y: float) -> list[str]:
-        left, right = TIMES + 4, self.width - 16
+        left, right = TIMES + 4, self.at.width - 16
         middle = (left + right) / 2
         label = step.words(int((right - left) / LETTER))
         half = width_of(label) * LETTER / 2 + 6
@@ -259,8 +174,8 @@ class _Drawing:
         ]
 
     def _arrow(self, step: Step, y: float, letter: float) -> list[str]:
-        start = self._x(step.source, step, step.target)
-        end = self._x(step.target, step, step.source)
+        start = self.at.end_of(step.source, step, step.target)
+        end = self.at.end_of(step.target, step, step.source)
         colour = COLOURS.get(step.kind, GREY)
         way = 1 if end > start else -1
         room = int(abs(end - start) / letter) - 1
@@ -287,14 +202,14 @@ class _Drawing:
 
     def _mark(self, step: Step, y: float) -> list[str]:
         colour = COLOURS.get(step.kind, GREY)
-        if step.source not in self.x:
+        if step.source not in self.at.x:
             return self._band(step, y, colour)
-        x = self.x[step.source]
+        x = self.at.x[step.source]
         client = step.source.startswith("client")
-        if client and step.connection in self.bars and step.kind is Kind.BLOW:
+        if client and step.connection in self.at.bars and step.kind is Kind.BLOW:
             return self._torn(step, y)
-        way = -1 if client and x > self.middle else 1
-        room = int((self.gap - 24) / LETTER)
+        way = -1 if client and x > self.at.middle else 1
+        room = int((self.at.gap - 24) / LETTER)
         label = step.words(room)
         symbol = _cross(x, y, colour) if step.kind is Kind.BLOW else _dot(x, y, colour)
         anchor = "start" if way > 0 else "end"
@@ -302,7 +217,10 @@ class _Drawing:
 
     def _torn(self, step: Step, y: float) -> list[str]:
         """Something befalls a connection: a jagged line between the client and the broker."""
-        start, end = self._x(step.source, step, EDGE), self._x(EDGE, step, step.source)
+        start, end = (
+            self.at.end_of(step.source, step, EDGE),
+            self.at.end_of(EDGE, step, step.source),
+        )
         count = max(int(abs(end - start) // 12), 2)
         wide = (end - start) / count
         points = [f"M{start:.1f} {y:.1f}"]
@@ -318,10 +236,10 @@ class _Drawing:
 
     def _band(self, step: Step, y: float, colour: str) -> list[str]:
         """Something befalls the broker, or is said of the whole run."""
-        left, right = self.panel
-        label = step.words(int((self.width - TIMES) / LETTER) - 4)
+        left, right = self.at.panel
+        label = step.words(int((self.at.width - TIMES) / LETTER) - 4)
         half = max((right - left) / 2, width_of(label) * LETTER / 2 + 12)
-        x = min(max((left + right) / 2, TIMES + half), self.width - half - 8)
+        x = min(max((left + right) / 2, TIMES + half), self.at.width - half - 8)
         return [
             f'<rect x="{x - half:.1f}" y="{y - 13:.1f}" width="{2 * half:.1f}" height="20" rx="4" '
             f'fill="{colour}" fill-opacity="0.18" stroke="{colour}" stroke-dasharray="4 2"/>',
