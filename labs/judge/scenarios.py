@@ -12,27 +12,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from labs.judge.bodies import wave
+from labs.judge.plan import Plan
 from labs.judge.steps import (
-    Away,
-    CloseByBroker,
-    DeleteQueue,
     Done,
     DoneAtLength,
     DoneOrFailed,
     EndOfInput,
     Feed,
+    Publish,
+    Ready,
+    Sent,
+    Start,
+)
+from labs.judge.strikes import (
+    Away,
+    CloseByBroker,
+    DeleteQueue,
     FreezeAtWork,
     KillAfterLostAck,
     KillAtWork,
-    Publish,
-    Ready,
     Reset,
     RestartBroker,
-    Sent,
-    Start,
     Struck,
 )
-from labs.judge.trial import Plan
 from labs.proxy.faults import (
     CLIENT,
     AskHeartbeat,

@@ -11,16 +11,16 @@ with their data:
 
 - `finished` {}: every step ran to its end, and all that was waited for came true.
 - `gave-up` {waiting_for, why, quiet_s}: what was waited for did not come true. `waiting_for` is a
-  key of `WAITS`; `why`: `quiet` | `all-ended` | `too-long` | `flooded` | `forked` | `no-queue`.
-  Several may follow one another; without one, there is `finished`.
-- `never-connected` {copy, elsewhere}: a copy ran and opened no connection. `elsewhere`: addresses
-  (`host:port`) that it was connected to instead, such as a hard-coded localhost:5672.
+  key of `plan.WAITS`; `why`: `quiet` | `all-ended` | `one-ended` (of two copies that were to
+  begin) | `too-long` | `flooded` | `forked` | `no-queue`. Several may follow one another.
+- `never-connected` {copy, elsewhere}: a copy runs and has opened no connection. `elsewhere`: the
+  addresses (`host:port`) that it is connected to instead, such as a hard-coded localhost:5672.
 - `fault-missed` {fault, why}: a fault could not be shown to strike while a message was in flight.
 - `not-possible-here` {fault, why}: this broker does not let us do that (a class server).
 - `trouble` {what}: the broker or the kit failed: nothing can be said.
 - `flooded` {copy, lines, bytes}, `forked` {copy, processes}: the copy was killed for it.
-- `escaped` {copy, pids, name}: a child survived when the copy was killed or had ended; `name` its
-  program. It was then killed too.
+- `escaped` {copy, pids}: children that survived when the copy was killed or had ended, and were
+  then killed too; no pids: something nobody could find held its connections, which were cut.
 - `not-stopped` {copy}: still there 5 s after SIGTERM, so it was killed.
 - `stderr` {copy, tail}: the last lines that the copy wrote on standard error.
 - `left-out` {fault, why}: the fault makes no sense for this program: there is no confirm to refuse
@@ -38,26 +38,24 @@ last `exited`, except those before a `delete-queue`, which have data.before_dele
 from __future__ import annotations
 
 import secrets
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
-from labs.broker import connection as direct
-from labs.broker.state import FoundBroker
+from labs.broker.connection import log_in
 from labs.errors import LabError, NotPossibleHere, WaitedTooLong
 from labs.journal import Event, Journal
-from labs.judge.bodies import Wave, make_bodies
+from labs.judge.bodies import make_bodies
 from labs.judge.ground import Ground, ground_for
 from labs.judge.history import History
-from labs.judge.leftovers import Note
 from labs.judge.lives import Delivery
 from labs.judge.patience import Patience
+from labs.judge.plan import Cancelled, GaveUp, Plan, Setting
 from labs.judge.program import STOP_TIMEOUT_S, CannotStart, Program
-from labs.proxy.faults import Fault
+from labs.judge.queues import Queues
 from labs.proxy.server import Proxy, Upstream
 from labs.waiting import wait_until
 
@@ -68,73 +66,6 @@ STALLED_S = 12.0
 CAP_S = 90.0
 POLL_S = 0.01
 GONE_S = 3.0
-REQUEUED_S = 3.0
-STEADY_S = 0.2
-
-WAITS: Mapping[str, str] = {
-    "ready": "the program to connect, declare the queue and consume it",
-    "done": "every message to be done",
-    "settled": "every message to be settled and the queue to be empty",
-    "in-work": "the program to be in the middle of a message's work",
-    "taken-over": "the other copy to do what the frozen one held",
-    "again": "the program to be at work again",
-    "published": "the program to publish what it had read",
-    "sent": "the program to say that it had sent what it had read",
-    "exit": "the program to end after the end of its input",
-    "fault": "the moment at which the fault was to strike",
-}
-"""What a trial waits for, by its key in a note `gave-up`."""
-
-
-class GaveUp(Exception):
-    """Raised inside a trial when what it waits for will not come; it is noted by then."""
-
-
-class Cancelled(Exception):
-    """Raised inside a trial when the whole check is to end."""
-
-
-class Step(Protocol):
-    """One thing to do in a trial; a frozen value."""
-
-    def run(self, trial: Trial) -> None:
-        """Do it; raises GaveUp when the steps after it make no sense any more."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One trial as data."""
-
-    name: str
-    steps: tuple[Step, ...]
-    waves: tuple[Wave, ...]
-    copies: tuple[str, ...] = ("A",)
-    faults: tuple[Fault, ...] = ()
-    delay_s: float = 0.01
-    """The work on a body lasts so long for each of its characters."""
-    restarts: bool = False
-    """Whether the broker is to be restarted."""
-    keeps_state: bool = False
-    """Whether the copies share a folder that outlives them."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What all trials of one check have in common."""
-
-    exercise: str
-    program: str
-    """`worker` or `producer`."""
-    command: tuple[str, ...]
-    broker: FoundBroker
-    seed: str
-    mark: str
-    """Marks the processes of this check."""
-    note: Note
-    folder: Path
-    """A folder for what the programs keep; it is deleted in the end."""
-    cwd: Path | None
-    cancelled: threading.Event
 
 
 def run_trial(plan: Plan, setting: Setting) -> Sequence[Event]:
@@ -197,6 +128,7 @@ class Trial:
     ) -> None:
         self.plan, self.ground, self.journal, self.bodies = plan, ground, journal, bodies
         self.history = History()
+        self.queues = Queues(ground, journal, self.history)
         self.programs: dict[str, Program] = {}
         """The latest program of each copy."""
         self.given: list[str] = []
@@ -209,37 +141,27 @@ class Trial:
         self.gave_up = False
         """Whether it gave up waiting for something."""
 
-    @property
-    def queue(self) -> str:
-        """What the program has as $QUEUE."""
-        return self.ground.queue
-
-    @property
-    def failed_queue(self) -> str:
-        """Where bodies that always fail are to end."""
-        return f"{self.queue}.failed"
-
     # --- From beginning to end ---------------------------------------------------------------
 
     def run(self) -> None:
         """Run the steps, end the program, look a last time into the queues."""
         address = self.ground.address
-        facts = direct.log_in(address)
+        facts = log_in(address)
         broker = f"{facts.product} {facts.version}"
-        first = begin(self.journal, self.plan, self._setting, self.queue, broker)
+        first = begin(self.journal, self.plan, self._setting, self.queues.name, broker)
         self._zero_s = time.monotonic() - first.at_s
         upstream = Upstream(address.host, address.port, address.tls)
         faults = self.plan.faults
         with Proxy(upstream, self.journal, faults=faults, before_settle=self.drain) as self.proxy:
             try:
                 self._run_steps()
-                self.look()
+                self.queues.look()
                 self._stop_programs()
             finally:
                 self._end_programs()
-        self._wait_until_requeued()
-        for queue in self._declared():
-            self.take_all(queue)
+        self.queues.wait_until_requeued()
+        for queue in self.queues.declared():
+            self.queues.take_all(queue)
         if not self.gave_up:
             self.note("finished")
 
@@ -283,7 +205,7 @@ class Trial:
         through = replace(address, host="127.0.0.1", port=port, tls=False)
         environment = {
             "AMQP_URL": through.url,
-            "QUEUE": self.queue,
+            "QUEUE": self.queues.name,
             "DELAY": f"{self.plan.delay_s:g}",
         }
         if self.plan.keeps_state:
@@ -332,8 +254,6 @@ class Trial:
         if pids:
             self.note("escaped", copy=copy, pids=list(pids))
 
-    # --- The queues, directly at the broker --------------------------------------------------
-
     def publish(self, number: int) -> None:
         """Publish a wave.
 
@@ -350,81 +270,8 @@ class Trial:
                 self.given.append(body)
                 yield body, message_id
 
-        if not direct.publish(self.ground.address, self.queue, messages()):
+        if not self.queues.publish(messages()):
             self.give_up("ready", "no-queue")
-
-    def look(self) -> None:
-        """Put on record what is in the queues now."""
-        for queue in self._declared():
-            with self._locked_noted(queue):
-                if counts := direct.look(self.ground.address, queue):
-                    data: dict[str, Any] = {"queue": queue, "ready": counts.ready}
-                    data["consumers"] = counts.consumers
-                    data["unacknowledged"] = self.ground.unacknowledged(queue)
-                    self.journal.append("queue", data=data)
-
-    def ready(self, queue: str) -> int:
-        """How many messages of the queue are ready; 0 where there is no such queue."""
-        with suppress(NotPossibleHere):
-            counts = direct.look(self.ground.address, queue)
-            return counts.ready if counts else 0
-        return 0
-
-    def is_empty(self) -> bool:
-        """Whether the program's queue holds nothing, neither ready nor unacknowledged."""
-        return self.ready(self.queue) == 0 and not self.ground.unacknowledged(self.queue)
-
-    def take_all(self, queue: str, **more: Any) -> int:
-        """Take out what is left in the queue, each message on record; how many there were."""
-        with self._locked_noted(queue):
-            taken = direct.take_all(self.ground.address, queue)
-            for one in taken:
-                data = {
-                    "queue": queue,
-                    "body": one.body.decode("utf-8", "replace"),
-                    "message_id": one.message_id,
-                    "redelivered": one.redelivered,
-                    "headers": plain(one.headers),
-                    "delivery_mode": one.delivery_mode,
-                }
-                self.journal.append("left", data=data | more)
-            return len(taken)
-        return 0
-
-    def delete_queue(self) -> None:
-        """Delete the program's queue."""
-        direct.delete_queues(self.ground.address, [self.queue])
-
-    def _declared(self) -> list[str]:
-        """Those of the two queues that the program has declared."""
-        self.catch_up()
-        names = {one.queue for one in self.history.wire.declarations if one.answered}
-        return [queue for queue in (self.queue, self.failed_queue) if queue in names]
-
-    @contextmanager
-    def _locked_noted(self, queue: str) -> Iterator[None]:
-        try:
-            yield
-        except NotPossibleHere as reason:
-            self.note("locked", queue=queue, why=str(reason))
-
-    def _wait_until_requeued(self) -> None:
-        """What the program held goes back to its queue when its connections have ended."""
-        if self.queue not in self._declared():
-            return
-        before: list[tuple[float, int | None]] = []
-
-        def steady() -> bool:
-            held = self.ground.unacknowledged(self.queue)
-            if held is not None:
-                return held == 0
-            now = time.monotonic()
-            if not before or before[-1][1] != self.ready(self.queue):
-                before.append((now, self.ready(self.queue)))
-            return now - before[-1][0] > STEADY_S
-
-        with suppress(WaitedTooLong):  # the broker's own trouble: what is there now is looked at
-            wait_until(steady, REQUEUED_S)
 
     # --- Waiting -----------------------------------------------------------------------------
 
@@ -544,14 +391,3 @@ class Trial:
         """What a copy (None: any that runs) was sent, and is not done with."""
         copies = [copy] if copy else [program.copy for program in self.running()]
         return [delivery for one in copies for delivery in self.history.in_hand(one)]
-
-
-def plain(value: Any) -> Any:
-    """What a broker's header holds, as JSON can hold it."""
-    if isinstance(value, dict):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
-    if isinstance(value, (str, int, float, bool)) or value is None:
-        return value
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

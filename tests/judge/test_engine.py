@@ -22,10 +22,11 @@ from labs.judge import engine
 from labs.judge.bodies import wave
 from labs.judge.engine import check, run_trials
 from labs.judge.leftovers import notes_folder
+from labs.judge.plan import Plan
 from labs.judge.program import MARKER, CannotStart
 from labs.judge.scenarios import Scenario
 from labs.judge.steps import Start
-from labs.judge.trial import Plan, Trial
+from labs.judge.trial import Trial
 from labs.judge.verdicts import Outcome
 from labs.waiting import wait_until
 from tests.judge import samples

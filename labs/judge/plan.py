@@ -1,0 +1,86 @@
+"""What a trial is to do, as values: its steps, its messages, its faults, and what it waits for.
+
+A `Plan` is one trial of an exercise, the same for every learner; a `Setting` is what
+the trials of one check have in common: whose program, which broker, which seed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from labs.broker.state import FoundBroker
+from labs.judge.bodies import Wave
+from labs.judge.leftovers import Note
+from labs.proxy.faults import Fault
+
+if TYPE_CHECKING:
+    from labs.judge.trial import Trial
+
+WAITS: Mapping[str, str] = {
+    "ready": "the program to connect, declare the queue and consume it",
+    "done": "every message to be done",
+    "settled": "every message to be settled and the queue to be empty",
+    "in-work": "the program to be in the middle of a message's work",
+    "taken-over": "the other copy to do what the frozen one held",
+    "again": "the program to be at work again",
+    "published": "the program to publish what it had read",
+    "sent": "the program to say that it had sent what it had read",
+    "exit": "the program to end after the end of its input",
+    "fault": "the moment at which the fault was to strike",
+}
+"""What a trial waits for, by its key in a note `gave-up`."""
+
+
+class GaveUp(Exception):
+    """Raised inside a trial when what it waits for will not come; it is noted by then."""
+
+
+class Cancelled(Exception):
+    """Raised inside a trial when the whole check is to end."""
+
+
+class Step(Protocol):
+    """One thing to do in a trial; a frozen value."""
+
+    def run(self, trial: Trial) -> None:
+        """Do it; raises GaveUp when the steps after it make no sense any more."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One trial as data."""
+
+    name: str
+    steps: tuple[Step, ...]
+    waves: tuple[Wave, ...]
+    copies: tuple[str, ...] = ("A",)
+    faults: tuple[Fault, ...] = ()
+    delay_s: float = 0.01
+    """The work on a body lasts so long for each of its characters."""
+    restarts: bool = False
+    """Whether the broker is to be restarted."""
+    keeps_state: bool = False
+    """Whether the copies share a folder that outlives them."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all trials of one check have in common."""
+
+    exercise: str
+    program: str
+    """`worker` or `producer`."""
+    command: tuple[str, ...]
+    broker: FoundBroker
+    seed: str
+    mark: str
+    """Marks the processes of this check."""
+    note: Note
+    folder: Path
+    """A folder for what the programs keep; it is deleted in the end."""
+    cwd: Path | None
+    cancelled: threading.Event
