@@ -79,6 +79,11 @@ class Conversation:
         times = (self.to_broker.due_s, self.to_client.due_s, self.cut_at_s)
         return min((time for time in times if time is not None), default=None)
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether both sides have said all, and all of it has passed."""
+        return self.to_broker.is_finished and self.to_client.is_finished
+
     def sever(self, how: How, after_s: float = 0.0) -> None:
         """Let nothing pass any more; the sockets are to be cut after so many seconds."""
         self.is_severed = True

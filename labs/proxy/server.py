@@ -204,7 +204,11 @@ class _Door:
 def _bound(port: int) -> socket.socket:
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind((LOOPBACK, port))
+    try:
+        bound.bind((LOOPBACK, port))
+    except OSError:
+        bound.close()
+        raise
     return bound
 
 
@@ -251,12 +255,13 @@ class _End(asyncio.Protocol):
         """Read no more, for this reason."""
         self._pauses.add(why)
         if self.transport and not self.is_lost:
-            with suppress(RuntimeError):  # paused already, in Pythons before 3.7
-                self.transport.pause_reading()
+            self.transport.pause_reading()
 
     def resume(self, why: str) -> None:
-        """This reason is gone; read on if it was the last."""
-        self._pauses.discard(why)
+        """This reason is gone, if there was one; read on if it was the last."""
+        if why not in self._pauses:
+            return
+        self._pauses.remove(why)
         if self.transport and not self._pauses and not self.is_lost:
             self.transport.resume_reading()
 
@@ -333,7 +338,9 @@ class _Tunnel:
             self._connecting = self._loop.create_task(self._connect())
             return
         assert end.transport is not None
-        near, far = (end.transport.get_extra_info(name) for name in ("sockname", "peername"))
+        near = end.transport.get_extra_info("sockname")
+        # A broker that has gone again has no name any more.
+        far = end.transport.get_extra_info("peername") or (self._upstream.host, self._upstream.port)
         self._broker_name = f"{near[0]}:{near[1]} -> {far[0]}:{far[1]}"
         port = self._client_port()
         self._tell("connected", client_port=port, broker_name=self._broker_name)
@@ -363,8 +370,6 @@ class _Tunnel:
         self._first_end = self._first_end or (end.side, how)
         self.conversation.end(end.side, self._loop.time())
         self.flush()
-        if self.other(end).has_ended:
-            self.finish(*self._first_end)
 
     def lost(self, end: _End, how: str) -> None:
         """This end is gone."""
@@ -391,6 +396,9 @@ class _Tunnel:
                 source.pause("too much waits")
             else:
                 source.resume("too much waits")
+        if conversation.is_finished and self._first_end:
+            self.finish(*self._first_end)
+            return
         due_s, now_s = conversation.due_s, self._loop.time()
         if conversation.cut_at_s is not None and conversation.cut_at_s <= now_s:
             self._cut(conversation.cut_how)
@@ -425,7 +433,7 @@ class _Tunnel:
         if self._connecting and not self._connecting.done():
             self._connecting.cancel()
         if self.client.transport:
-            self._end_of(by, how)
+            self._end_of(*(self._first_end or (by, how)))
         for end in (self.client, self.broker):
             if by == "proxy":
                 end.abort()

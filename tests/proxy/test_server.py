@@ -297,6 +297,15 @@ def test_a_delay_can_be_added_while_it_runs_and_released(
     assert answered_again >= asked_again
 
 
+def test_what_is_late_arrives_although_its_sender_has_gone(proxy: Proxy, ends: Ends) -> None:
+    client, broker = ends
+    proxy.add(Delay(0.3))
+    client.sendall(streams.CLIENT_STREAM)
+    client.close()
+
+    assert received(broker, 100_000) == streams.CLIENT_STREAM
+
+
 # Slowness and numbers
 
 
