@@ -1,4 +1,8 @@
-"""What a rule finds in one trial, and the few ways to say it."""
+"""What a rule finds in one trial, and the few ways to say it.
+
+A rule is a pure function of a history. It has nothing to say of promises, exercises or
+other trials: `labs.judge.promises` puts its finding into a verdict.
+"""
 
 from __future__ import annotations
 

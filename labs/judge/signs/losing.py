@@ -1,4 +1,8 @@
-"""Signs of beliefs about a connection that is lost: 33, 34 and 36."""
+"""Signs of beliefs about a connection that is lost: 33, 34 and 36.
+
+Told from the heartbeat that was agreed, from who ended the connection while a
+message was in work, and from whether the process ever opened another.
+"""
 
 from __future__ import annotations
 
