@@ -39,7 +39,10 @@ class Here(NamedTuple):
 
 @dataclass(frozen=True)
 class Moment:
-    """The nth frame of this name from this side; None: whatever the door, channel or queue."""
+    """The nth method (or heartbeat) of this name from this side.
+
+    None stands for whatever door, channel or queue.
+    """
 
     name: str
     side: Side

@@ -17,27 +17,13 @@ from typing import TYPE_CHECKING, Any
 from labs.amqp import methods
 from labs.amqp.frames import BODY, HEADER, METHOD, Frame, FrameParser, body_size
 from labs.amqp.said import Said, say
-from labs.proxy.channels import DELIVERING, LEARNED, SETTLING, Channel, Message
+from labs.proxy.channels import DELIVERING, LEARNED, SETTLING
 from labs.proxy.confirming import CONFIRMING, Confirming
-from labs.proxy.faults import (
-    BROKER,
-    CLIENT,
-    AskHeartbeat,
-    ConfirmTogether,
-    Cut,
-    Delay,
-    DropConfirm,
-    Fault,
-    Here,
-    HoldHeartbeats,
-    RefusePublish,
-    Side,
-    Stall,
-)
+from labs.proxy.faults import BROKER, CLIENT, Delay, Fault, Side, Stall
 from labs.proxy.passing import Passing
+from labs.proxy.striking import Striking
 
 if TYPE_CHECKING:
-    from labs.proxy.armory import Armed
     from labs.proxy.conversation import Conversation
 
 CARRYING = DELIVERING | {"basic.publish", "basic.return"}
@@ -65,6 +51,7 @@ class Link:
         self._messages: dict[int, Passing] = {}
         """By channel: the message whose header or body is to come."""
         self._confirming = Confirming(self)
+        self._striking = Striking(self)
         self._is_ended = False
         self._has_told = False
         """Whether the programs' output was put on record since the last bytes came."""
@@ -127,7 +114,7 @@ class Link:
         late_s = 0.0
         for armed, delay in conversation.armory.delays(self.side, conversation.door):
             late_s += delay.delay_s
-            self._tell_once(armed, delay_s=delay.delay_s, side=self.side)
+            self._striking.tell_once(armed, delay_s=delay.delay_s, side=self.side)
         for frame in frames:
             if late_s or self._waiting or self._stalls:
                 self._waiting.append((conversation.now_s + late_s, frame))
@@ -155,7 +142,7 @@ class Link:
         channel = conversation.channel(frame.channel)
         passing = Passing(frame, said)
         if conversation.armory.armed:
-            passing.striking = conversation.armory.strikes(self._here(channel, frame, said))
+            passing.striking = conversation.armory.strikes(self._striking.here(channel, passing))
             passing.is_withheld = any(armed.fault.withholds for armed in passing.striking)
         if frame.kind == METHOD and name != "basic.ack":
             self._confirming.tell(frame.channel)
@@ -168,11 +155,11 @@ class Link:
         if channel.confirms and name in CONFIRMING and self.side == BROKER:
             self._confirming.pass_on(channel.confirms, passing)
         elif name == "connection.tune" and passing.striking and not passing.is_withheld:
-            self._ask_heartbeat(passing)
+            self._striking.ask_heartbeat(passing)
         else:
             self._forward_or_keep(passing, frame, said)
         if passing.striking:
-            self._strike(channel, passing)
+            self._striking.strike(channel, passing)
         if name in LEARNED:
             channel.heard(self.side, name, said.data)
         elif name == "channel.close-ok":
@@ -198,84 +185,9 @@ class Link:
         del self._messages[frame.channel]
         channel, (name, data) = self.conversation.channel(frame.channel), passing.said
         if passing.striking:
-            self._strike(channel, passing)
+            self._striking.strike(channel, passing)
         if name in DELIVERING and not passing.is_withheld:
             channel.delivered(name, data, passing.message_id, passing.body)
-
-    # Faults
-
-    def _strike(self, channel: Channel, passing: Passing) -> None:
-        """It has passed, or was withheld, as a whole: carry out what strikes at it."""
-        about = self._about(channel, passing)
-        for armed in passing.striking:
-            self._tell_strike(armed, passing, about)
-        for said in passing.withheld:
-            self.record(said, passing.channel, swallowed=True)
-        for armed in passing.striking:
-            match armed.fault:
-                case Cut(how=how, hold_s=hold_s):
-                    self.conversation.sever(how, hold_s)
-                case Stall(side=side) as stall:
-                    self.conversation.link(side).stall(stall)
-                case RefusePublish():
-                    self.conversation.to_client.refuse(passing.tag, passing.channel)
-                case DropConfirm() if channel.confirms:
-                    channel.confirms.dropped.add(passing.tag)
-
-    def _tell_strike(self, armed: Armed, passing: Passing, about: Mapping[str, Any]) -> None:
-        """Put the strike on record; what strikes later or again and again is told elsewhere."""
-        match armed.fault:
-            case DropConfirm() | ConfirmTogether() | Delay() | AskHeartbeat():
-                return
-            case HoldHeartbeats():
-                self._tell_once(armed, side=self.side)
-            case Cut(how=how, before=before, hold_s=hold_s):
-                more = {"how": how, "before": before, "hold_s": hold_s}
-                self.conversation.tell_fault("cut", passing.channel, **more, **about)
-            case fault:
-                self.conversation.tell_fault(fault.name, passing.channel, **about)
-
-    def _tell_once(self, armed: Armed, **data: Any) -> None:
-        """Put a lasting fault on record when it first strikes at this connection."""
-        if self.conversation.number not in armed.told:
-            armed.told.add(self.conversation.number)
-            self.conversation.tell_fault(armed.fault.name, **data)
-
-    def _ask_heartbeat(self, passing: Passing) -> None:
-        """Pass on another heartbeat than the broker asked for."""
-        was = passing.said.data
-        for armed in passing.striking:
-            if isinstance(armed.fault, AskHeartbeat):
-                heartbeat_s = armed.fault.heartbeat_s
-                self._tell_once(armed, heartbeat_s=heartbeat_s)
-                tune = methods.tune(**{**was, "heartbeat": heartbeat_s})
-                self.invent(tune, was={"heartbeat": was["heartbeat"]})
-                return
-        self.forward(passing.frame, passing.said)
-
-    def _here(self, channel: Channel, frame: Frame, said: Said) -> Here:
-        conversation = self.conversation
-        return Here(
-            said.name,
-            self.side,
-            conversation.door,
-            conversation.number,
-            frame.channel,
-            channel.queue_of(self.side, said.name, said.data),
-            channel.confirms is not None,
-        )
-
-    def _about(self, channel: Channel, passing: Passing) -> dict[str, Any]:
-        """What a strike struck, for the record."""
-        name, data = passing.said
-        about: dict[str, Any] = {"frame": name}
-        if tag := passing.tag or data.get("delivery_tag"):
-            about["delivery_tag"] = tag
-        queue = channel.queue_of(self.side, name, data)
-        message = Message(queue, passing.message_id, passing.body)
-        if name in SETTLING and self.side == CLIENT:
-            message = channel.deliveries.get(data["delivery_tag"], message)
-        return about | message.named()
 
     # Out, and on record
 
