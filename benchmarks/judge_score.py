@@ -34,6 +34,9 @@ from labs.judge.report import in_words
 from labs.judge.verdicts import Outcome, Report
 from tests.programs.collection import Sample, samples
 
+SAID_EVERY = 50
+"""Where no bar can move, so many runs are one line."""
+
 Told = tuple[str, int | None]
 """What was said of a program: the outcome, and the belief."""
 
@@ -129,6 +132,9 @@ def judge_all(
                 report = run.report
                 told[sample].append((report.outcome, report.misconception))
                 progress.update(bar, advance=1, last=sample.name)
+                done = sum(map(len, told.values()))
+                if not console.is_terminal and done % SAID_EVERY == 0:
+                    console.print(f"{done} of {len(waiting)} runs")
                 if not as_it_should(sample, report):
                     console.print(f"[bold]{sample.name}[/]", in_words(report), sep="\n")
                     if keep:
@@ -197,7 +203,7 @@ def main(
         keep.mkdir(parents=True, exist_ok=True)
     try:
         with some_broker(url) as address:
-            if management_url:
+            if url and management_url:
                 address = replace(address, management_url=management_url)
             facts = machine_facts(address)
             broker = FoundBroker(address, Source.SERVER if url else Source.NATIVE)
