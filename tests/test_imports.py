@@ -59,7 +59,7 @@ LIVES_IN: dict[str, set[str]] = {
     "httpx": {"labs.broker.management", "labs.jupyter"},
     "docker": {"labs.broker.container"},
     "matplotlib": {"labs.pictures.plots"},
-    "psutil": {"labs.broker", "labs.judge.program", "labs.notebook"},
+    "psutil": {"labs.broker", "labs.judge.family", "labs.notebook"},
     "IPython": {"labs.notebook"},
     "click": {"qprocessor", "labs.cli"},
     "rich": {"labs.cli"},

@@ -27,10 +27,10 @@ from labs.broker.state import FoundBroker, Source
 from labs.errors import BadInput, LabError
 from labs.journal import Event
 from labs.judge import ground
+from labs.judge.family import marked
 from labs.judge.judging import judge_journals
 from labs.judge.leftovers import Note, left_by_killed_checks, remove_folders
 from labs.judge.plan import Cancelled, Plan, Setting
-from labs.judge.program import marked
 from labs.judge.scenarios import SCENARIOS, Scenario
 from labs.judge.trial import run_trial
 from labs.judge.verdicts import Report

@@ -6,8 +6,7 @@ What it prints goes to the journal, a `line` event a line, in the order of readi
 `drain` reads without waiting, from any thread, so that whoever is about to record a
 frame can first record what was printed before it.
 
-Children are found by the tree of processes, by the session, by a marker in the
-environment, and by having been seen before: what is killed is killed as a whole.
+What is done to it (kill, freeze, thaw) is done to its whole family of processes.
 """
 
 from __future__ import annotations
@@ -18,20 +17,15 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-import psutil
-
-from labs.broker.processes import lives
-from labs.errors import BadInput, WaitedTooLong
+from labs.errors import BadInput
 from labs.journal import Event, Journal
-from labs.waiting import wait_until
+from labs.judge.family import MARKER, Family
 
-MARKER = "LABS_TRIAL"
-"""Each process of a trial has this in its environment."""
 LINES_KEPT, LINE_LENGTH_KEPT = 20_000, 2_000
 BYTES_READ = 8_000_000
 """What prints more lines or bytes than these is flooding; it is read on, and forgotten."""
@@ -41,7 +35,6 @@ CHUNK_B, CHUNKS_AT_ONCE = 65_536, 16
 TICK_S = 0.05
 LOOK_EVERY = 20  # ticks: once a second
 STOP_TIMEOUT_S = 5.0
-KILL_ROUNDS = 40
 
 
 class CannotStart(BadInput):
@@ -72,7 +65,7 @@ class Program:
         self._environment |= {**environment, MARKER: mark}
         self._journal, self._cwd, self._reads_input = journal, cwd, reads_input
         self._process: subprocess.Popen[bytes] | None = None
-        self._known: dict[int, psutil.Process] = {}
+        self._family: Family | None = None
         self._lock = threading.Lock()
         self._rest = b""
         self._over = self._asked = self._closing = False
@@ -102,6 +95,7 @@ class Program:
             )
         except (OSError, ValueError, IndexError) as error:
             raise cannot_start(self.command, self._cwd, error) from error
+        self._family = Family(self.pid, self.mark, lambda: not self._gone.is_set())
         for pipe in (self._out, self._err):
             os.set_blocking(pipe.fileno(), False)
         data = {"pid": self.pid, "command": list(self.command)}
@@ -242,18 +236,14 @@ class Program:
 
     def pause(self) -> None:
         """Stop all its processes, record what they had printed, and tell nobody."""
-        for process in self._until_no_new(self.family()):
-            with suppress(psutil.Error):
-                process.suspend()
-        with suppress(WaitedTooLong, psutil.Error):  # a signal takes a moment to arrive
-            wait_until(self._is_stopped, 0.2, interval_s=0.001)
+        if self._family:
+            self._family.suspend()
         self.drain()
 
     def resume(self) -> None:
         """Let all its processes go on, and tell nobody."""
-        for process in self.family():
-            with suppress(psutil.Error):
-                process.resume()
+        if self._family:
+            self._family.resume()
 
     def thaw(self) -> Event:
         """Let all its processes go on (SIGCONT)."""
@@ -294,92 +284,28 @@ class Program:
         return escaped
 
     def _kill_family(self) -> list[int]:
-        escaped: dict[int, None] = {}
-        with suppress(OSError):
-            os.killpg(self.pid, signal.SIGKILL)
-        for _ in range(KILL_ROUNDS):
-            living = self.family(thorough=True)
-            if not living:
-                break
-            for process in living:
-                with suppress(psutil.Error):
-                    if process.pid != self.pid and not self._in_session(process.pid):
-                        escaped[process.pid] = None
-                    process.kill()
-            psutil.wait_procs([p for p in living if p.pid != self.pid], timeout=0.05)
-            self._gone.wait(TICK_S)
+        escaped = self._family.kill() if self._family else []
         self.wait_until_exited(STOP_TIMEOUT_S)
-        return list(escaped)
+        return escaped
 
     # --- Its processes ---------------------------------------------------------------------
 
-    def family(self, *, thorough: bool = False) -> list[psutil.Process]:
-        """Its living processes: the tree, the session, those seen before.
-
-        `thorough`: those too that only their environment gives away; that takes longer.
-        """
-        if self._process is None:
-            return []
-        found = dict(self._known)
-        if not self._gone.is_set():  # its id is its own until it was waited for
-            with suppress(psutil.Error):
-                found[self.pid] = psutil.Process(self.pid)
-        for pid in psutil.pids():
-            if pid not in found and self._in_session(pid):
-                with suppress(psutil.Error):
-                    found[pid] = psutil.Process(pid)
-        if thorough:
-            found |= {p.pid: p for p in marked(self.mark)}
-        for process in list(found.values()):
-            with suppress(psutil.Error):
-                found |= {child.pid: child for child in process.children(recursive=True)}
-        self._known = {pid: p for pid, p in found.items() if pid != os.getpid() and lives(p)}
-        return list(self._known.values())
-
     def cpu_s(self) -> float:
         """The CPU time that its living processes have used, in seconds."""
-        used = 0.0
-        for process in self.family():
-            with suppress(psutil.Error):
-                times = process.cpu_times()
-                used += times.user + times.system
-        return used
+        return self._family.cpu_s() if self._family else 0.0
 
     def peers(self) -> list[str]:
-        """Where its processes are connected to, as `host:port`; not to themselves."""
-        found = []
-        for process in self.family():
-            with suppress(psutil.Error):
-                found += [one for one in process.net_connections(kind="tcp") if one.raddr]
-        own = {one.laddr for one in found}
-        there = (one.raddr for one in found if one.status == psutil.CONN_ESTABLISHED)
-        return sorted({f"{peer.ip}:{peer.port}" for peer in there if peer not in own})
+        """Where its processes are connected to, as `host:port`."""
+        return self._family.peers() if self._family else []
+
+    def processes(self) -> int:
+        """How many processes it has."""
+        return len(self._family.living()) if self._family else 0
 
     def _look(self) -> None:
         """Know the children, so that they are found when their parent is gone; count them."""
-        if len(self.family()) > PROCESSES_ALLOWED:
+        if self.processes() > PROCESSES_ALLOWED:
             self.forked = True
-
-    def _until_no_new(self, living: list[psutil.Process]) -> Iterable[psutil.Process]:
-        """The family, and who was born while it was gone through."""
-        seen: set[int] = set()
-        for _ in range(KILL_ROUNDS):
-            new = [process for process in living if process.pid not in seen]
-            if not new:
-                return
-            yield from new
-            seen.update(process.pid for process in new)
-            if len(living) > 1:
-                living = self.family()
-
-    def _in_session(self, pid: int) -> bool:
-        try:
-            return os.getsid(pid) == self.pid
-        except OSError:
-            return False
-
-    def _is_stopped(self) -> bool:
-        return psutil.Process(self.pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
 
     @property
     def _popen(self) -> subprocess.Popen[bytes]:
@@ -395,17 +321,6 @@ class Program:
     def _err(self) -> IO[bytes]:
         assert self._popen.stderr is not None
         return self._popen.stderr
-
-
-def marked(mark: str) -> list[psutil.Process]:
-    """The living processes whose marker is `mark`, or begins with it and a slash."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):  # gone meanwhile, or another user's
-            value = process.environ().get(MARKER, "") if process.pid != os.getpid() else ""
-            if value == mark or value.startswith(f"{mark}/"):
-                found.append(process)
-    return found
 
 
 def cannot_start(command: Sequence[str], cwd: Path | None, error: Exception) -> CannotStart:

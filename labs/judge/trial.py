@@ -354,7 +354,7 @@ class Trial:
                 program.kill()
                 self.give_up(waiting_for, "flooded")
             if program.forked:
-                self.note("forked", copy=program.copy, processes=len(program.family()))
+                self.note("forked", copy=program.copy, processes=program.processes())
                 program.kill()
                 self.give_up(waiting_for, "forked")
 

@@ -21,9 +21,10 @@ from labs.errors import BadInput, BrokerFailed, BrokerUnreachable
 from labs.judge import engine
 from labs.judge.bodies import wave
 from labs.judge.engine import check, run_trials
+from labs.judge.family import MARKER
 from labs.judge.leftovers import notes_folder
 from labs.judge.plan import Plan
-from labs.judge.program import MARKER, CannotStart
+from labs.judge.program import CannotStart
 from labs.judge.scenarios import Scenario
 from labs.judge.steps import Start
 from labs.judge.trial import Trial

@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from labs.journal import Event, Journal
-from labs.judge.program import CannotStart, Program, marked
+from labs.judge.family import marked
+from labs.judge.program import CannotStart, Program
 from labs.waiting import wait_until
 
 MARK = "test-of-programs"
@@ -310,7 +311,7 @@ def test_a_bomb_of_forks_is_noticed_and_ended(program: Write) -> None:
     )
     wait_until(lambda: one.forked, 30.0)
     one.kill()
-    assert one.family(thorough=True) == []
+    assert marked(one.mark) == []
 
 
 def test_the_processor_time_of_the_whole_tree_counts(program: Write, journal: Journal) -> None:
