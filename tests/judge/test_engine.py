@@ -149,6 +149,19 @@ def test_trials_of_one_exercise_have_a_journal_each(
     assert left(broker, home) == NOTHING
 
 
+def test_on_a_class_server_the_trials_use_queues_of_their_own_and_say_what_cannot_be_tried(
+    broker: Address, vhost: Address, program: list[str], home: Path
+) -> None:
+    """Its user is no administrator: nobody may close another's connection there."""
+    closed, away = run_trials("reconnect", program, broker=vhost, seed="s")
+    told = {event.data["fault"] for event in closed if event.name == "not-possible-here"}
+    assert told == {"close-by-broker"}
+    assert [event.name for event in away if event.kind == "fault"] == ["away", "cut", "back"]
+    with Management(broker) as management:
+        assert management.queues(vhost.vhost) == []
+    assert left(broker, home) == NOTHING
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_check_that_is_interrupted_leaves_nothing(
     broker: Address, judging: subprocess.Popen[bytes], home: Path, number: signal.Signals
