@@ -88,8 +88,24 @@ class Event(NamedTuple):
         return cls(**json.loads(line))
 
 
-_written = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_quoted = lru_cache(maxsize=1024)(_written)
+_encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_quoted: Callable[[str], str] = lru_cache(maxsize=1024)(_encoded)
+
+
+def _written(data: Mapping[str, Any]) -> str:
+    """The data as JSON. Most of it is short: setting up an encoder would take longest."""
+    parts = []
+    for key, value in data.items():
+        kind = type(value)
+        if kind is str:
+            parts.append(f"{_quoted(key)}:{_quoted(value)}")
+        elif kind is int:
+            parts.append(f"{_quoted(key)}:{value}")
+        elif kind is bool:
+            parts.append(f"{_quoted(key)}:{'true' if value else 'false'}")
+        else:
+            parts.append(f"{_quoted(key)}:{_encoded(value)}")
+    return f"{{{','.join(parts)}}}"
 
 
 class Journal:
