@@ -53,8 +53,6 @@ class Connection:
     """The first connection.close, of whichever side."""
     ended: Event | None = None
     """From when on the broker had it no more, or nobody could use it."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """What the client said of itself in connection.start-ok, without passwords."""
 
 
 @dataclass(slots=True, eq=False)

@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from labs.judge.wire import Wire
 
 
-def _start_ok(_wire: Wire, channel: Channel, event: Event) -> None:
-    channel.connection.settings = event.data.get("client_properties") or {}
-
-
 def _tune_ok(_wire: Wire, channel: Channel, event: Event) -> None:
     channel.connection.heartbeat_s = int(event.data.get("heartbeat", 0))
 
@@ -174,7 +170,6 @@ def _confirm(_wire: Wire, channel: Channel, event: Event) -> None:
 
 
 METHODS: Mapping[tuple[str, str], Callable[[Wire, Channel, Event], None]] = {
-    ("client", "connection.start-ok"): _start_ok,
     ("client", "connection.tune-ok"): _tune_ok,
     ("broker", "connection.open-ok"): _open_ok,
     ("client", "connection.close"): _connection_close,

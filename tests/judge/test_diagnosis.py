@@ -241,6 +241,11 @@ def test_a_queue_and_messages_that_are_both_transient_show_neither_belief() -> N
     assert told(restarted(False, 1)) is None
 
 
+def test_what_is_in_the_queue_explains_nothing_that_is_not() -> None:
+    tale = producer("confirms", confirms=True).given("y").sends("x").confirmed("x").left("x")
+    assert told(tale.sent("x", "y")) is None
+
+
 def test_messages_that_expire_are_not_transient() -> None:
     assert told(restarted(True, 2)) is None
 

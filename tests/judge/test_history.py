@@ -237,6 +237,19 @@ def test_an_empty_name_means_the_queue_declared_last() -> None:
     assert Tale().worker("A", queue="").history.is_consuming("A")
 
 
+def test_a_consumer_may_begin_without_an_answer() -> None:
+    tale = Tale().started("A").connected("A").declared("A")
+    tale.frame("A", "client", "basic.consume", queue=QUEUE, consumer_tag="mine", no_wait=True)
+    assert tale.history.is_consuming("A")
+
+
+def test_a_channel_that_is_closed_forgets_its_modes() -> None:
+    tale = sent().frame("A", "client", "tx.select")
+    tale.frame("A", "client", "channel.close", reply_code=200)
+    tale.frame("A", "broker", "channel.close-ok").consuming("A").delivered("A", "x").acked("A", "x")
+    assert tale.history.messages["x"].deliveries[-1].settled
+
+
 def test_what_a_copy_has_in_hand_is_what_it_was_sent_and_has_not_done() -> None:
     tale = Tale().worker("A").published("x", "y", "z")
     tale.handled("A", "x").delivered("A", "y").delivered("A", "z")
