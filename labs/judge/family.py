@@ -51,9 +51,13 @@ class Family:
         }
         if thorough:
             found |= {process.pid: process for process in marked(self.mark)}
+        children: dict[int, psutil.Process] = {}
         for process in list(found.values()):
+            if process.pid in children:  # its own were found with it: each look is a long one
+                continue
             with suppress(psutil.Error):
-                found |= {child.pid: child for child in process.children(recursive=True)}
+                children |= {child.pid: child for child in process.children(recursive=True)}
+        found |= children
         self._known = {pid: p for pid, p in found.items() if pid != os.getpid() and lives(p)}
         return list(self._known.values())
 
