@@ -150,6 +150,27 @@ def test_floods_forks_and_children_are_told(note: str, word: str) -> None:
     assert word in seen(good_hello().note(note, "A", lines=9, processes=99, pids=[1]))
 
 
+def test_where_nothing_was_started_nothing_is_known() -> None:
+    assert outcome(Tale("hello-consumer", copies=("A",)), "contract") is UNKNOWN
+
+
+def test_a_note_may_name_its_copy_in_its_data_alone() -> None:
+    assert seen(good_hello().note("flooded", copy="A")).startswith("A flooded")
+    tale = good_hello()
+    tale.event("note", "forked", data={"copy": "A"})
+    assert seen(tale).startswith("A started")
+
+
+def test_a_producer_that_crashes_is_told_so_with_its_last_words() -> None:
+    tale = lines().exited("A", 1).note("stderr", "A", tail="ValueError: x")
+    assert "ValueError: x" in seen(tale)
+
+
+def test_a_producer_that_prints_nothing_is_told_to_flush() -> None:
+    assert "flush" in seen(ended(lines(), "x", "y"), "said-sent")
+    assert '"x sent"' in seen(ended(lines().said("A", "x sent"), "x", "y"), "said-sent")
+
+
 def test_one_that_has_to_be_killed_in_the_end_is_told_so() -> None:
     assert "SIGTERM" in seen(good_hello().note("not-stopped", "A"))
 

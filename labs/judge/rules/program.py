@@ -21,13 +21,8 @@ LOSSES = ("cut", "close-by-broker", "away", "restart", "freeze")
 
 
 def starts(history: History) -> Finding | None:
-    """Each copy was started."""
-    for note in history.noted("not-started"):
-        why = note.data.get("why") or note.data.get("what") or "the command cannot be run"
-        return broken(
-            f"The program did not start: {why}.", program_life(history, more=[(note, f"{why}")])
-        )
-    return None if history.processes else unknown("the program was never started")
+    """Something was started; a command that cannot be run is an error, and makes no journal."""
+    return KEPT if history.processes else unknown("the program was never started")
 
 
 def is_tame(history: History) -> Finding | None:
