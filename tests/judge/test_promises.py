@@ -217,7 +217,12 @@ def test_what_a_program_gave_back_after_it_was_done_is_done_twice() -> None:
 
 def test_a_line_that_is_nearly_right_is_shown() -> None:
     tale = hello().handled("A", "three").delivered("A", "one").said("A", "Done b'one'")
-    assert "b'one'" in seen(tale.acked("A", "one"), "done")
+    assert "b'one'\" is not `done` and the body" in seen(tale.acked("A", "one"), "done")
+
+
+def test_what_stands_in_the_way_of_a_message_that_never_came_is_shown() -> None:
+    done = hello().published("two").delivered("A", "one").done("A", "one").stopped("A")
+    assert 'in the end A held "one"' in seen(done, "done")
 
 
 def test_silence_is_told_from_work_undone() -> None:
