@@ -122,7 +122,11 @@ def _judge_all(
     keeper = progress_of(name)
     reports: list[Report] = []
     over = threading.Event()
-    with progress() as tell, ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+    with (
+        engine.signals_as_exceptions(),
+        progress() as tell,
+        ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool,
+    ):
         broker = locate(progress=tell)
         tell(f"judging {len(programs)} programs")
 
@@ -144,7 +148,8 @@ def _judge_all(
         finally:  # Ctrl-C ends those that run, and those that wait for their turn
             over.set()
             pool.shutdown(wait=False, cancel_futures=True)
-            wait(checks)
+            # Those that never began are cancelled, and `wait` would wait for them for ever.
+            wait([check for check in checks if not check.cancelled()])
     worst = max((report.exit_code for report in reports), key=_weight)
     if as_json:
         outcome = next(o for o, code in EXIT_CODES.items() if code == worst)
