@@ -17,7 +17,7 @@ lab: venv ## Open the lab: broker, notebooks; Ctrl-C stops what it started
 test: venv-dev check ## Run all tests, notebooks included, on a real broker that they start
 	@$(IN_VENV)python -m pytest
 
-test-brokers: venv-dev ## Run the version table, qprocessor and notebooks on RabbitMQ 3.10, 4.0 and 4.3
+test-brokers: venv-dev ## Run the version table, qprocessor, notebooks and exercises on RabbitMQ 3.10, 4.0, 4.3
 	@$(IN_VENV)python -m tests.brokers
 
 check: venv-dev ## Check style and types
