@@ -65,6 +65,18 @@ class Queues:
         """Whether $QUEUE holds nothing, neither ready nor unacknowledged."""
         return self.ready(self.name) == 0 and not self._ground.unacknowledged(self.name)
 
+    def hold_back(self) -> bool:
+        """Whether a message waits in a queue of the program's that will pass it on in time.
+
+        Such a queue dead-letters what has been in it for long enough: a pause before a retry.
+        """
+        return any(
+            self.ready(one.queue) > 0
+            for one in self._history.wire.declarations
+            if one.queue not in (self.name, self.failed)
+            and "x-dead-letter-exchange" in one.arguments
+        )
+
     def publish(self, messages: Iterable[tuple[str, str]]) -> bool:
         """Publish messages, each a body and a message_id, to $QUEUE; whether it was there."""
         return direct.publish(self._ground.address, self.name, messages)

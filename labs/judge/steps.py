@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from labs.judge.plan import GaveUp
-from labs.judge.trial import Trial
+from labs.judge.trial import QUIET_S, Trial
 
 START_S = RECONNECT_S = 30.0
 """So long a program may take to be at work, or at work again."""
@@ -23,6 +23,8 @@ SETTLES_S = 2.0
 LOOK_S = 0.2
 LOOP_S = 2.5
 """So long a loop of redeliveries is watched: whether others are held up by it."""
+PAUSE_S = 20.0
+"""The patience while messages wait in a queue of the program's before they are tried again."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,8 @@ class DoneOrFailed:
             finished = trial.history.all_done(good) and not trial.history.unacknowledged()
             return finished and settled()
 
-        trial.wait("done", over)
+        paused = lately(LOOK_S, trial.queues.hold_back)
+        trial.wait("done", over, quiet_s=lambda: PAUSE_S if paused() else QUIET_S)
         if looping_since:
             trial.give_up("settled", "too-long")
 
@@ -204,3 +207,15 @@ def every(interval_s: float, look: Callable[[], bool]) -> Callable[[], bool]:
         return seen_now
 
     return seen
+
+
+def lately(interval_s: float, look: Callable[[], bool]) -> Callable[[], bool]:
+    """What was seen at most so long ago; only then look again."""
+    seen: list[tuple[float, bool]] = []
+
+    def known() -> bool:
+        if not seen or time.monotonic() - seen[-1][0] > interval_s:
+            seen[:] = [(time.monotonic(), look())]
+        return seen[-1][1]
+
+    return known

@@ -290,7 +290,7 @@ class Trial:
         waiting_for: str,
         condition: Callable[[], object],
         *,
-        quiet_s: float = QUIET_S,
+        quiet_s: float | Callable[[], float] = QUIET_S,
         away_s: float = 0.0,
         copies: Sequence[str] | None = None,
     ) -> None:
@@ -299,7 +299,7 @@ class Trial:
         Args:
             waiting_for: a key of WAITS.
             condition: looks at the history, which is up to date.
-            quiet_s: the patience with a program that does nothing.
+            quiet_s: the patience with a program that does nothing; or what says it, each time.
             away_s: the same, while it has no connection.
             copies: who could make it come true; None: any copy.
 
@@ -310,8 +310,9 @@ class Trial:
         began = time.monotonic()
         while True:
             self._stop_runaways(waiting_for)
+            patience_s = quiet_s if isinstance(quiet_s, float) else quiet_s()
             hopeless = self._hopeless(copies) or self._too_long(
-                time.monotonic() - began, self._patience_s(quiet_s, away_s)
+                time.monotonic() - began, self._patience_s(patience_s, away_s)
             )
             self.catch_up()  # after the look at who lives: their last words may have come since
             if condition():
