@@ -29,7 +29,7 @@ from labs.journal import Event
 from labs.judge import ground
 from labs.judge.family import marked
 from labs.judge.judging import judge_journals
-from labs.judge.leftovers import Note, left_by_killed_checks, remove_folders
+from labs.judge.leftovers import Note, keep_for_later, left_by_killed_checks, remove_folders
 from labs.judge.plan import Cancelled, Plan, Setting
 from labs.judge.scenarios import SCENARIOS, Scenario
 from labs.judge.trial import run_trial
@@ -195,8 +195,10 @@ def signals_as_exceptions() -> Iterator[None]:
 def clean_up_after_killed_checks(found: FoundBroker) -> None:
     """Remove what checks left that were killed themselves: processes, vhosts, queues, folders."""
     for path, said in left_by_killed_checks():
-        processes.kill(marked(str(said.get("mark"))))
-        remove_folders(said)
+        if "mark" in said:  # once: a check that is over starts nothing any more
+            processes.kill(marked(str(said["mark"])))
+            remove_folders(said)
+            said = keep_for_later(path, said)
         for name in said.get("spare_vhosts", []):
             ground.remove_spare_vhost(locate.spare_node(), name)
         mine = said.get("broker") == found.address.shown

@@ -82,3 +82,10 @@ def remove_folders(said: Mapping[str, Any]) -> None:
     """Delete the folders that the note names."""
     for folder in said.get("folders", []):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def keep_for_later(path: Path, said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Note only what is left on the broker: another one may be in use for long, or for ever."""
+    left = {key: value for key, value in said.items() if key not in ("mark", "folders")}
+    write_private(path, json.dumps(left))
+    return left
