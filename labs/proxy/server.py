@@ -316,6 +316,10 @@ class _Tunnel:
         self._is_over = False
         self._is_cut = False
         self._first_end: tuple[str, str] | None = None
+        self._early: list[bytes] = []
+        """What the client sent before the broker was reached."""
+        self._early_end = ""
+        """How it ended by then, if it did."""
 
     @property
     def is_open(self) -> bool:
@@ -344,6 +348,11 @@ class _Tunnel:
         self._broker_name = f"{near[0]}:{near[1]} -> {far[0]}:{far[1]}"
         port = self._client_port()
         self._tell("connected", client_port=port, broker_name=self._broker_name)
+        early, self._early = self._early, []
+        for data in early:
+            self.received(self.client, data)
+        if self._early_end:
+            self.ended(self.client, self._early_end)
         self.client.resume("the broker is not reached yet")
 
     async def _connect(self) -> None:
@@ -358,6 +367,9 @@ class _Tunnel:
 
     def received(self, end: _End, data: bytes) -> None:
         """This end sent bytes."""
+        if self.broker.transport is None:  # before 3.12, who is paused when made is read once more
+            self._early.append(data)
+            return
         self.conversation.receive(end.side, data, self._loop.time())
         self.flush()
 
@@ -367,12 +379,17 @@ class _Tunnel:
         if self._is_cut:
             end.abort()  # the other is not to know
             return
+        if self.broker.transport is None:
+            self._early_end = how
+            return
         self._first_end = self._first_end or (end.side, how)
         self.conversation.end(end.side, self._loop.time())
         self.flush()
 
     def lost(self, end: _End, how: str) -> None:
         """This end is gone."""
+        if end is self.client and self.broker.transport is None and self._connecting:
+            self._connecting.cancel()
         self._first_end = self._first_end or (end.side, how)
         if end is self.broker and how == "reset" and not self._is_cut:
             self.client.reset()

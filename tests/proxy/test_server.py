@@ -211,6 +211,32 @@ def test_a_broker_that_vanishes_resets_the_client(ends: Ends, journal: Journal) 
     assert event.data == {"by": "broker", "how": "reset"}
 
 
+@pytest.mark.parametrize("goes", [False, True], ids=["stays", "goes"])
+def test_what_a_client_says_before_the_broker_is_reached_is_not_lost(
+    journal: Journal, goes: bool
+) -> None:
+    """A broker whose queue of callers is full takes a second to be reached."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        server.settimeout(TIMEOUT_S)
+        port = server.getsockname()[1]
+        with (
+            closing(connect(port)),  # the one caller that there is room for
+            Proxy(Upstream("127.0.0.1", port), journal) as proxy,
+            closing(connect(proxy.open("A"))) as client,
+        ):
+            client.sendall(streams.GREETING)
+            if goes:
+                client.shutdown(socket.SHUT_WR)
+            server.accept()[0].close()  # there is room again
+            broker, _ = server.accept()
+            with closing(broker):
+                broker.settimeout(TIMEOUT_S)
+                assert received(broker, 8) == streams.GREETING
+                if goes:
+                    assert broker.recv(1) == b""
+    assert [e.name or e.kind for e in journal.events][:2] == ["connected", "protocol-header"]
+
+
 def test_a_broker_that_is_away_resets_who_comes(
     proxy: Proxy, server: socket.socket, journal: Journal
 ) -> None:
