@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,15 @@ from labs.broker.address import Address, parse_amqp_url
 from labs.broker.binaries import Binaries, installed
 from labs.broker.management import Management
 from labs.broker.node import PrivateNode
+
+
+def pytest_configure() -> None:
+    """Heed Ctrl-C though the run is in the background, where a shell has it ignored.
+
+    All that a run starts inherits that, and tests press Ctrl-C.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def missing(what: str) -> NoReturn:

@@ -15,6 +15,7 @@ import pytest
 from labs.cli import COMMANDS
 from labs.waiting import wait_until
 from tests.conftest import missing
+from tests.programs.collection import samples
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -147,3 +148,12 @@ def test_every_make_target_that_it_names_is_there() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
     assert set(re.findall(r"`(?:.* )?make ([a-z-]+)", README)) <= targets
+
+
+def test_it_says_how_many_programs_judge_the_judge() -> None:
+    kept = samples()
+    right = sum(sample.is_right for sample in kept)
+    named = sum(sample.misconception is not None for sample in kept)
+    words = " ".join(README.split())
+    assert f"keeps {right} right programs" in words
+    assert f"and {len(kept) - right} wrong ones, {named} of which" in words
