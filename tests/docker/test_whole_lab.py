@@ -39,7 +39,7 @@ def whole_lab(tmp_path: Path, image: str, python_image: str) -> Iterator[Path]:
             chosen.append(ports.free_port(avoid=chosen))
             settings.write(f"{name}={chosen[-1]}\n")
     try:
-        compose.run(root, "up", "--detach")
+        compose.run(root, "up", "--detach", "--build")
         yield root
     finally:
         compose.run(root, "down", "--volumes")
