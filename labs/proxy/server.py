@@ -237,7 +237,8 @@ class _End(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self.tunnel.ended(self, "closed")
-        return True  # keep it open to be written to
+        # Keep it open to be written to; TLS knows no such thing, and warns who asks for it.
+        return self.transport is not None and not self.transport.get_extra_info("ssl_object")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_lost = True
@@ -275,7 +276,7 @@ class _End(asyncio.Protocol):
             return
         self._was_told = True
         if self.has_ended or not self.transport.can_write_eof():
-            self.transport.close()
+            self.close()
         else:
             self.transport.write_eof()
 
@@ -287,10 +288,16 @@ class _End(asyncio.Protocol):
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.transport.abort()
 
+    def close(self) -> None:
+        """Close it once: TLS that is closed twice can't be used any more, before Python 3.12."""
+        if self.transport and not self.transport.is_closing():
+            self.transport.close()
+
     def abort(self) -> None:
         """Close it at once."""
-        if self.transport:
-            self.transport.abort()
+        if self.transport and not self.is_lost:
+            with suppress(AttributeError):  # TLS that its peer has closed meanwhile, likewise
+                self.transport.abort()
 
 
 class _Tunnel:
@@ -455,7 +462,7 @@ class _Tunnel:
             if by == "proxy":
                 end.abort()
             elif end.transport:
-                end.transport.close()
+                end.close()
 
     def _end_of(self, by: str, how: str, **more: Any) -> None:
         """The connection is over: put that on record once."""
