@@ -1,0 +1,1 @@
+"""A job queue with typed handlers on a message bus."""

@@ -1,0 +1,135 @@
+"""What the job queue asks of a message bus, and a bus in memory that keeps the same promises.
+
+A bus has named queues of messages. What `publish` returns from is safe; what is
+delivered stays the queue's until it is settled, and comes back when whoever had it
+is gone. `labs.job_queue.rabbitmq` is the real one. Both are held to one contract suite
+(`tests/job_queue/test_bus.py`): a lesson or a test that runs in memory runs the same
+on RabbitMQ, only faster and with nothing to survive a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from labs.errors import BrokerUnreachable, LabError
+
+Header = str | int | float | bool
+"""What a header's value may be."""
+
+
+class BusUnreachable(BrokerUnreachable):
+    """Raised when the broker does not answer, or the connection is lost before it has."""
+
+
+class NotConfirmed(LabError):
+    """Raised when the broker has not taken what was published: it may be published again.
+
+    A lost connection leaves it open whether the broker has some of it; publishing again
+    may then make duplicates, never a loss.
+    """
+
+    exit_code = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What goes into a queue and comes out of it, unchanged."""
+
+    body: bytes
+    headers: Mapping[str, Header] = field(default_factory=dict)
+    message_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message in somebody's hand, until it is settled."""
+
+    queue: str
+    message: Message
+    redelivered: bool
+    """Somebody may have had it before."""
+    losses: int
+    """How often it was delivered before and never settled, as far as the broker counts."""
+    tag: object
+    """The bus's own: settles this delivery and no other, void once its connection is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSpec:
+    """A queue as it should be: durable, and never dropping anything by itself."""
+
+    name: str
+    config: Mapping[str, Header] = field(default_factory=dict)
+    """The bus's own arguments, such as `x-queue-type` (RabbitMQ), passed on as they are."""
+    dead_letters_to: str | None = None
+    """Where a message goes that has been lost by its workers too often; None: nowhere."""
+    max_losses: int | None = None
+    """How often is too often; None: never."""
+
+
+class Subscription(Protocol):
+    """A consumer of one queue."""
+
+    def cancel(self) -> None:
+        """Take no more deliveries. Those that were taken can still be settled."""
+
+
+class Bus(Protocol):
+    """A message bus. All methods may be called from any thread."""
+
+    def declare(self, queue: QueueSpec) -> None:
+        """Make the queue unless it is there.
+
+        Raises:
+            BadInput: it is there with other properties.
+            BusUnreachable: the broker is not.
+        """
+
+    def publish(self, queue: str, messages: Sequence[Message], *, delay_s: float = 0.0) -> None:
+        """Put the messages into the queue, in order; return when the broker has confirmed all.
+
+        With `delay_s` they appear in the queue that many seconds later, never sooner.
+
+        Raises:
+            NotConfirmed: the broker refused one (or has no such queue), or did not say.
+            BusUnreachable: the broker could not be reached, nothing was published.
+        """
+
+    def consume(
+        self, queue: str, on_delivery: Callable[[Delivery], None], *, prefetch: int
+    ) -> Subscription:
+        """Call `on_delivery` for each message, with at most `prefetch` unsettled at a time.
+
+        It is called in a thread of the bus's and must return at once. A lost connection is
+        made anew by the bus, for as long as it takes; the subscription goes on.
+        """
+
+    def ack(self, delivery: Delivery) -> None:
+        """Done: the queue forgets the message. Returns at once. A void delivery is no error."""
+
+    def requeue(self, delivery: Delivery) -> None:
+        """Hand it back: it is ready for anybody again. Returns at once. Void is no error."""
+
+    def get(self, queue: str) -> Delivery | None:
+        """One message, to be settled like any other; None: nothing is ready."""
+
+    def count(self, queue: str) -> int:
+        """How many messages are ready (neither delivered nor delayed)."""
+
+    def delete(self, queue: str) -> None:
+        """Delete the queue with what is in it; no error if it is not there."""
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until what was acked and requeued has left this process; False: it has not."""
+
+    def check(self, timeout_s: float = 5.0) -> None:
+        """Return if the broker answers.
+
+        Raises:
+            BusUnreachable: it does not.
+        """
+
+    def close(self) -> None:
+        """Close the connections; what is unsettled goes back to its queue. Twice is no error."""

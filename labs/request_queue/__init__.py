@@ -1,0 +1,1 @@
+"""A request queue on a partitioned log."""
