@@ -112,6 +112,13 @@ class Bus(Protocol):
     def requeue(self, delivery: Delivery) -> None:
         """Hand it back: it is ready for anybody again. Returns at once. Void is no error."""
 
+    def holds(self, delivery: Delivery) -> bool:
+        """Whether the delivery is still in our hand. Returns at once, and says nothing for sure.
+
+        False: it was settled, or its connection is lost and the broker gives it out again, so
+        that to work on it now is to do it twice.
+        """
+
     def get(self, queue: str) -> Delivery | None:
         """One message, to be settled like any other; None: nothing is ready."""
 
