@@ -1,4 +1,4 @@
-"""Five conversations, and how they are drawn: what the golden files hold.
+"""Conversations and runs, and how they are drawn: what the golden files hold.
 
 After a change that is meant, `python -m tests.pictures.gallery` draws the golden files
 anew; look at them (a browser shows the SVG) before they are committed.
@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from labs.pictures.attempts import draw_attempts
+from labs.pictures.partitions import draw_partitions
 from labs.pictures.picture import Picture
 from labs.pictures.sequence import draw_sequence
+from tests.pictures import runs
 from tests.pictures.conversation import Conversation, killed_at_work
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -83,6 +86,11 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "producer": lambda: draw_sequence(producer_under_faults().events),
     "poison": lambda: draw_sequence(poison().events),
     "recorded": lambda: draw_sequence(recorded().events),
+    "attempts": lambda: draw_attempts(runs.some_jobs(), length_s=9),
+    "attempts-many": lambda: draw_attempts(runs.many_jobs()),
+    "partitions": lambda: draw_partitions(*runs.a_replica_dies()),
+    "partitions-and-queue": lambda: draw_partitions(*runs.side_by_side()),
+    "partitions-many": lambda: draw_partitions(*runs.long_lane()),
 }
 """A golden picture's name -> how it is drawn."""
 
