@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "labs.errors": set(),
     "labs.waiting": {"labs.errors"},
     "labs.settings": {"labs.errors"},
-    "labs.job_queue": {"labs.errors", "labs.settings", "labs.waiting"},
+    "labs.job_queue": {"labs.broker", "labs.errors", "labs.settings", "labs.waiting"},
     "labs.request_queue": {"labs.errors", "labs.settings", "labs.waiting"},
     "labs.broker": {"labs.errors", "labs.waiting"},
     "labs.jupyter": {"labs.errors", "labs.waiting"},
@@ -60,7 +60,15 @@ MAY_IMPORT: dict[str, set[str]] = {
 """Room -> the rooms that it may import, besides itself."""
 
 LIVES_IN: dict[str, set[str]] = {
-    "pika": {"qprocessor", "labs.broker.connection", "labs.broker.explain"},
+    "pika": {
+        "qprocessor",
+        "labs.broker.connection",
+        "labs.broker.explain",
+        "labs.job_queue.rabbitmq_link",
+        "labs.job_queue.rabbitmq_publishing",
+        "labs.job_queue.rabbitmq_consuming",
+        "labs.job_queue.rabbitmq_getting",
+    },
     "pamqp": {"labs.amqp"},
     "httpx": {"labs.broker.management", "labs.jupyter"},
     "docker": {"labs.broker.container"},

@@ -15,8 +15,8 @@ from typing import Protocol
 
 from labs.errors import BadInput, BrokerUnreachable, LabError
 
-Header = str | int | float | bool
-"""What a header's value may be."""
+Header = str | int | bool
+"""What a header's value may be. No fractions: pika can't send them, and cuts those it gets."""
 
 LONGEST_NAME_B = 255
 """Of a message_id and of the name of a header."""
@@ -207,10 +207,10 @@ def check_publishing(messages: Sequence[Message], delay_s: float) -> None:
                 f"A message_id may have {LONGEST_NAME_B} bytes.", remedy="Use a UUID, for example."
             )
         for name, value in message.headers.items():
-            if type(value) not in (str, int, float, bool) or len(name.encode()) > LONGEST_NAME_B:
+            if type(value) not in (str, int, bool) or len(name.encode()) > LONGEST_NAME_B:
                 raise BadInput(
                     f"The header {name[:40]!r} can't be sent.",
-                    remedy="A header is text, a number or a truth value; its name is short.",
+                    remedy="A header is text, a whole number or a truth value; its name is short.",
                 )
             if type(value) is int and not -(2**63) <= value < 2**63:
                 raise BadInput(

@@ -1,0 +1,315 @@
+"""Consuming from RabbitMQ: deliveries by callback, settled from any thread in bunches.
+
+A `Taking` is the life of one channel: what was delivered over it can be settled over it
+alone, and is void once it is closed. What other threads settle gathers, and leaves in one
+write; what is settled without a gap is acknowledged by one frame. A `Subscription` opens
+a taking on each new connection, and again when the broker closes its channel.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from pika.channel import Channel
+from pika.exceptions import ChannelClosedByBroker
+
+from labs.job_queue.bus import Delivery, Message, QueueSpec
+from labs.job_queue.rabbitmq_link import Connection, Link
+from labs.job_queue.rabbitmq_queues import arguments_of, headers_of
+
+log = logging.getLogger(__name__)
+
+OTHER_PROPERTIES = 406
+CANCEL_TIMEOUT_S = 5.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
+
+
+class Tag(NamedTuple):
+    """The bus's own mark of a delivery."""
+
+    taking: Taking
+    number: int
+
+
+class Taking:
+    """What is delivered over one channel, and settled."""
+
+    def __init__(self, link: Link, channel: Channel) -> None:
+        self.link = link
+        self.channel = channel
+        self._taken = 0
+        self._settled: deque[tuple[int, bool]] = deque()
+        self._settled_up_to = 0
+        self._ahead: set[int] = set()
+        self._is_retiring = False
+
+    def delivery(self, queue: str, method: Any, properties: Any, body: bytes) -> Delivery:
+        """What pika hands over, as ours."""
+        raw = properties.headers
+        losses = raw.get("x-delivery-count", 0) if raw else 0
+        self._taken = method.delivery_tag
+        return Delivery(
+            queue,
+            Message(body, headers_of(raw), properties.message_id or ""),
+            method.redelivered,
+            losses if isinstance(losses, int) else 0,
+            Tag(self, method.delivery_tag),
+        )
+
+    def settle(self, number: int, *, done: bool) -> None:
+        """From any thread: acknowledge this one, or hand it back."""
+        if self.channel.is_open:
+            self._settled.append((number, done))
+            if len(self._settled) == 1:
+                self.link.post(self.flush)
+
+    def holds(self, number: int) -> bool:
+        """From any thread: whether this one is not settled; a guess."""
+        return (
+            self.channel.is_open
+            and number > self._settled_up_to
+            and number not in self._ahead
+            and all(number != one for one, _ in tuple(self._settled))
+        )
+
+    def retire(self) -> None:
+        """In the link's thread: close the channel once nothing delivered over it is open."""
+        self._is_retiring = True
+        self.flush()
+
+    def flush(self) -> None:
+        """In the link's thread: tell the broker what was settled."""
+        channel, done = self.channel, []
+        if not channel.is_open:
+            self._settled.clear()
+            return
+        while self._settled:
+            number, is_done = self._settled.popleft()
+            if number <= self._settled_up_to or number in self._ahead:
+                continue  # settled before: the broker would close the channel
+            self._ahead.add(number)
+            if is_done:
+                done.append(number)
+            else:
+                channel.basic_nack(number, requeue=True)
+        while self._settled_up_to + 1 in self._ahead:
+            self._settled_up_to += 1
+            self._ahead.remove(self._settled_up_to)
+        self._acknowledge(done)
+        if self._is_retiring and self._settled_up_to == self._taken:
+            channel.close()
+
+    def _acknowledge(self, done: list[int]) -> None:
+        done.sort()
+        without_gap = [number for number in done if number <= self._settled_up_to]
+        if without_gap:
+            # `multiple` settles all up to this one: right only because none before it is open.
+            self.channel.basic_ack(without_gap[-1], multiple=len(without_gap) > 1)
+        for number in done[len(without_gap) :]:
+            self.channel.basic_ack(number)
+
+
+class RabbitSubscription:
+    """A consumer of one queue, over one channel after the other."""
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        queue: str,
+        on_delivery: Callable[[Delivery], None],
+        prefetch: int,
+    ) -> None:
+        self.queue = queue
+        self.prefetch = prefetch
+        self._consumer = consumer
+        self._on_delivery = on_delivery
+        self._taking: Taking | None = None
+        self._tries = 0
+        self._declare_first = False
+        self._is_ending = False
+        self._is_mute = False
+        self._has_ended = threading.Event()
+
+    def cancel(self) -> None:
+        """Take no more deliveries: none comes once this has returned."""
+        link = self._consumer.link
+        self._is_ending = True
+        self._consumer.forget(self)
+        link.post(self._cancel)
+        if link.is_up and not link.is_own_thread():
+            self._has_ended.wait(CANCEL_TIMEOUT_S)
+        self._is_mute = True
+
+    def open(self, connection: Connection) -> None:
+        """In the link's thread: consume over a new channel."""
+        if not self._is_ending and connection.is_open:
+            channel = connection.channel(on_open_callback=self._opened)
+            channel.add_on_close_callback(self._closed)
+
+    def mute(self) -> None:
+        """Call nobody any more."""
+        self._is_ending = self._is_mute = True
+
+    def _opened(self, channel: Channel) -> None:
+        channel.add_on_cancel_callback(lambda _: channel.close())  # the broker ended it
+        spec = self._consumer.known(self.queue) if self._declare_first else None
+        if spec is None:
+            self._set_prefetch(channel)
+            return
+        channel.queue_declare(
+            spec.name,
+            durable=True,
+            arguments=arguments_of(spec),
+            callback=lambda _: self._set_prefetch(channel),
+        )
+
+    def _set_prefetch(self, channel: Channel) -> None:
+        channel.basic_qos(prefetch_count=self.prefetch, callback=lambda _: self._consume(channel))
+
+    def _consume(self, channel: Channel) -> None:
+        if self._is_ending:
+            channel.close()
+            return
+        taking = self._taking = self._consumer.take_over(channel)
+
+        def on_message(_: Channel, method: Any, properties: Any, body: bytes) -> None:
+            delivery = taking.delivery(self.queue, method, properties, body)
+            if self._is_mute:
+                return
+            try:
+                self._on_delivery(delivery)
+            except Exception:  # theirs: it must not end the connection, which others use too
+                log.exception("A subscriber of %s failed", self.queue)
+
+        def consuming(_: Any) -> None:
+            self._tries = 0
+
+        channel.basic_consume(
+            self.queue,
+            on_message,
+            consumer_tag=f"{self._consumer.name}-{secrets.token_hex(4)}",
+            callback=consuming,
+        )
+
+    def _closed(self, channel: Channel, reason: Exception) -> None:
+        taking, self._taking = self._taking, None
+        if taking is not None:
+            self._consumer.drop(taking)
+        if self._is_ending:
+            self._has_ended.set()
+            return
+        connection: Any = channel.connection
+        if not connection.is_open:
+            return  # the link makes a new one
+        code = reason.reply_code if isinstance(reason, ChannelClosedByBroker) else None
+        self._declare_first = code != OTHER_PROPERTIES
+        log.warning("%s: not consumed at present: %s", self.queue, reason)
+        pause_s = min(FIRST_PAUSE_S * 2**self._tries, LONGEST_PAUSE_S)
+        self._tries = min(self._tries + 1, 16)
+        self._consumer.link.later(pause_s, lambda: self.open(connection))
+
+    def _cancel(self) -> None:
+        taking = self._taking
+        if taking is None or not taking.channel.is_open:
+            self._has_ended.set()
+            return
+        channel = taking.channel
+
+        def cancelled(_: Any) -> None:
+            self._is_mute = True
+            self._has_ended.set()
+            taking.retire()
+
+        for tag in channel.consumer_tags:
+            channel.basic_cancel(tag, callback=cancelled)
+
+
+class Consumer:
+    """All that is consumed over one link.
+
+    Args:
+        name: what the consumer tags begin with.
+        known: the queue of this name as it was declared, if it was.
+    """
+
+    def __init__(self, name: str, known: Callable[[str], QueueSpec | None]) -> None:
+        self.link: Link
+        self.name = name
+        self.known = known
+        self._subscriptions: list[RabbitSubscription] = []
+        self._takings: set[Taking] = set()
+
+    def begin(self, connection: Connection) -> None:
+        """In the link's thread, with a new connection: consume again."""
+        for subscription in tuple(self._subscriptions):
+            subscription.open(connection)
+
+    def consume(
+        self, queue: str, on_delivery: Callable[[Delivery], None], prefetch: int
+    ) -> RabbitSubscription:
+        """Subscribe, now or when there is a connection."""
+        subscription = RabbitSubscription(self, queue, on_delivery, prefetch)
+
+        def begin() -> None:
+            self._subscriptions.append(subscription)
+            if (connection := self.link.connection) is not None:
+                subscription.open(connection)
+
+        self.link.start()
+        self.link.post(begin)
+        return subscription
+
+    def forget(self, subscription: RabbitSubscription) -> None:
+        """Don't open it on the next connection."""
+        with suppress(ValueError):
+            self._subscriptions.remove(subscription)
+
+    def take_over(self, channel: Channel) -> Taking:
+        """In the link's thread: a taking on this channel."""
+        taking = Taking(self.link, channel)
+        self._takings.add(taking)
+        return taking
+
+    def drop(self, taking: Taking) -> None:
+        """In the link's thread: its channel is closed."""
+        self._takings.discard(taking)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until the broker has what was settled over all channels that are open."""
+        answered = threading.Event()
+
+        def ask() -> None:
+            open_ones = {taking for taking in self._takings if taking.channel.is_open}
+            for taking in tuple(open_ones):
+
+                def has_it(_: Any, taking: Taking = taking) -> None:
+                    open_ones.discard(taking)
+                    if not open_ones:
+                        answered.set()
+
+                taking.flush()
+                # What answers this has heard all that was said on the channel before.
+                taking.channel.basic_qos(prefetch_count=0, callback=has_it)
+            if not open_ones:
+                answered.set()
+
+        if not self.link.is_up:
+            return not self._takings
+        self.link.post(ask)
+        return answered.wait(timeout_s)
+
+    def flush_all(self) -> None:
+        """In the link's thread: tell the broker what was settled."""
+        for taking in self._takings:
+            taking.flush()
+
+    def mute(self) -> None:
+        """Call no subscriber any more."""
+        for subscription in tuple(self._subscriptions):
+            subscription.mute()

@@ -1,0 +1,358 @@
+"""A connection to RabbitMQ in a thread of its own, made anew for as long as it takes.
+
+A pika connection belongs to one thread: here it is a `Link`'s. So heartbeats go on
+whatever others do. Others leave work with `post`, which wakes the thread once for all
+that has gathered, or ask one question on a channel of its own with `ask`. When the
+connection is lost, or never comes about, the next address is tried, with pauses that
+grow after each round. `on_up` is told of each new connection.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any
+
+import pika
+from pika.channel import Channel
+from pika.exceptions import ChannelClosedByBroker, ConnectionWrongStateError
+
+from labs.broker.address import Address
+from labs.broker.explain import explain
+from labs.errors import BadInput
+from labs.job_queue.bus import BusUnreachable, NoSuchQueue
+
+log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_S = 5.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
+STEADY_S = 2.0
+"""A connection that lasted so long was a good one: pauses begin anew."""
+GOODBYE_S = 5.0
+NOT_FOUND = 404
+
+Question = Callable[[Channel, Callable[[Any], None]], object]
+"""Says something on a fresh channel, and what to call with the answer."""
+
+
+class Connection(pika.SelectConnection):
+    """pika's connection, which can hold back what it says and say it in one write.
+
+    pika writes each frame by itself; a system call for each is half of what it costs.
+    """
+
+    _held: list[bytes] | None = None
+
+    @contextmanager
+    def in_one_write(self) -> Iterator[None]:
+        """What is said in the `with` block leaves together."""
+        if self._held is not None:
+            yield
+            return
+        self._held = []
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            if held:
+                self._adapter_emit_data(b"".join(held))
+
+    def _adapter_emit_data(self, data: bytes) -> None:
+        if self._held is None:
+            super()._adapter_emit_data(data)  # type: ignore[misc]  # the stubs end at the public
+        else:
+            self._held.append(data)
+
+    def send(self, frames: bytes) -> None:
+        """Send frames that are encoded already."""
+        self._adapter_emit_data(frames)
+
+
+class Link:
+    """One connection at a time, to whichever of the addresses can be had.
+
+    Args:
+        addresses: of the same broker, or of the nodes of a cluster.
+        name: as the broker shows the connection.
+        on_up: called in the link's thread with each new connection.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        name: str,
+        *,
+        heartbeat_s: int,
+        on_up: Callable[[Connection], None],
+    ) -> None:
+        self.name = name
+        self.blocked = ""
+        """Why the broker takes nothing at present; empty while it does."""
+        self._addresses = addresses
+        self._heartbeat_s = heartbeat_s
+        self._on_up = on_up
+        self._connection: Connection | None = None
+        self._is_up = False
+        self._since_s = 0.0
+        self._posted: deque[Callable[[], None]] = deque()
+        self._woken = False
+        self._state = threading.Condition()
+        self._failed_rounds = 0
+        self._why: BaseException | None = None
+        self._closing = threading.Event()
+        self._hurry = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"link {name}", daemon=True)
+
+    @property
+    def shown(self) -> str:
+        """The addresses as a person may see them."""
+        return " or ".join(address.shown for address in self._addresses)
+
+    @property
+    def connection(self) -> Connection | None:
+        """In the link's thread: the connection, once it is open."""
+        return self._connection if self._is_up else None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a connection at present."""
+        return self._is_up
+
+    def is_own_thread(self) -> bool:
+        """Whether the caller runs in the link's thread, which must not wait for itself."""
+        return threading.current_thread() is self._thread
+
+    def start(self) -> None:
+        """Begin to connect; more than once is no error."""
+        with self._state:
+            if not self._closing.is_set() and self._thread.ident is None:
+                self._thread.start()
+
+    def wait_until_up(self, patience_s: float, *, first_failure: bool = False) -> None:
+        """Return once there is a connection; `first_failure`: don't wait for a second try.
+
+        Raises:
+            BusUnreachable: there was none in time; with the reason of the last failure.
+        """
+        if self._is_up:
+            return
+        self.start()
+        self._hurry.set()
+        with self._state:
+            rounds = self._failed_rounds
+
+            def decided() -> bool:
+                failed = first_failure and self._failed_rounds > rounds
+                return self._is_up or failed or self._closing.is_set()
+
+            self._state.wait_for(decided, patience_s)
+            if self._is_up:
+                return
+        raise self.unreachable()
+
+    def unreachable(self) -> BusUnreachable:
+        """Why there is no connection, in words."""
+        if self._closing.is_set():
+            return BusUnreachable("This bus is closed.", remedy="Open a new one.")
+        if self._why is None:
+            return BusUnreachable(
+                f"{self.shown} did not answer in time.", remedy="Is the broker running, or busy?"
+            )
+        meaning = explain(self._why)
+        error = BusUnreachable(
+            f"{self.shown}: {meaning.what} {meaning.cause}".rstrip(), remedy=meaning.cure
+        )
+        error.__cause__ = self._why
+        return error
+
+    def post(self, work: Callable[[], None]) -> None:
+        """Have this done in the link's thread, when there is a connection: at once, or then."""
+        self._posted.append(work)
+        if not self._woken:  # who posts while it is true is done with the others
+            self._woken = True
+            connection = self._connection
+            if connection is not None:
+                connection.ioloop.add_callback_threadsafe(self._work)
+
+    def later(self, pause_s: float, work: Callable[[], None]) -> None:
+        """In the link's thread: do this after a pause, if the connection lives so long."""
+        if self._connection is not None:
+            self._connection.ioloop.call_later(pause_s, work)
+
+    def ask(self, question: Question, *, patience_s: float, quick: bool = False) -> Any:
+        """Ask the broker one thing, and return its answer.
+
+        Raises:
+            NoSuchQueue, BadInput: it refused, in its words or better ones.
+            BusUnreachable: it did not answer in time, or the connection was lost before.
+        """
+        began_s = time.monotonic()
+        self.wait_until_up(patience_s, first_failure=quick)
+        answer: Future[Any] = Future()
+
+        def begin() -> None:
+            if not answer.cancelled() and self._connection is not None:
+                channel = self._connection.channel(on_open_callback=opened)
+                channel.add_on_close_callback(closed)
+
+        def opened(channel: Channel) -> None:
+            def answered(said: Any) -> None:
+                if answer.set_running_or_notify_cancel():
+                    answer.set_result(said)
+                if channel.is_open:
+                    channel.close()
+
+            question(channel, answered)
+
+        def closed(_: Channel, reason: Exception) -> None:
+            if not answer.done() and answer.set_running_or_notify_cancel():
+                answer.set_exception(reason)
+
+        self.post(begin)
+        try:
+            return answer.result(max(0.1, patience_s - (time.monotonic() - began_s)))
+        except ChannelClosedByBroker as refusal:
+            meaning = explain(refusal)
+            kind = NoSuchQueue if refusal.reply_code == NOT_FOUND else BadInput
+            raise kind(f"{meaning.what} {meaning.cause}".rstrip(), remedy=meaning.cure) from refusal
+        except TimeoutError:
+            answer.cancel()
+            raise BusUnreachable(
+                f"{self.shown} did not answer in {patience_s:g} s.",
+                remedy="Is the broker busy, or the network slow? Try again.",
+            ) from None
+        except Exception as reason:
+            raise BusUnreachable(
+                f"The connection to {self.shown} was lost before the answer came.",
+                remedy="Try again.",
+            ) from reason
+
+    def close(self, *, last: Callable[[], None] | None = None) -> None:
+        """Say goodbye, after `last` was done in the link's thread; returns when all is over."""
+        with self._state:
+            self._closing.set()
+            self._state.notify_all()
+        self._hurry.set()
+
+        def goodbye() -> None:
+            connection = self._connection
+            if connection is None:
+                return
+            if last is not None and self._is_up:
+                last()
+            try:
+                connection.close()
+            except ConnectionWrongStateError:  # it is closing already, or never opened
+                connection.ioloop.stop()
+            connection.ioloop.call_later(GOODBYE_S, connection.ioloop.stop)
+
+        connection = self._connection
+        if connection is not None:
+            connection.ioloop.add_callback_threadsafe(goodbye)
+        if self._thread.ident is not None and not self.is_own_thread():
+            self._thread.join(GOODBYE_S + CONNECT_TIMEOUT_S)
+
+    def _run(self) -> None:
+        tries = 0
+        while not self._closing.is_set():
+            for address in self._addresses:
+                self._hurry.clear()
+                if self._closing.is_set() or self._live(address):
+                    tries = 0
+                    break
+            else:
+                with self._state:
+                    self._failed_rounds += 1
+                    self._state.notify_all()
+            # Growing, so as not to press a broker in trouble; random, so that a hundred
+            # workers don't come back in the same moment.
+            pause_s = min(FIRST_PAUSE_S * 2**tries, LONGEST_PAUSE_S) * random.uniform(0.8, 1)
+            tries = min(tries + 1, 16)
+            self._hurry.wait(pause_s)
+
+    def _live(self, address: Address) -> bool:
+        """Connect to this address and stay until it is over; whether it was a good one."""
+        self._since_s = 0.0
+        connection = Connection(
+            self._parameters(address),
+            on_open_callback=self._opened,
+            on_open_error_callback=self._over,
+            on_close_callback=self._over,
+        )
+        self._connection = connection
+        if self._closing.is_set():  # `close` looked too early to see this connection
+            connection.ioloop.add_callback_threadsafe(connection.close)
+        try:
+            connection.ioloop.start()
+        except Exception as error:  # the link must outlive whatever goes wrong on one connection
+            log.exception("The connection to %s failed", address.shown)
+            self._over(connection, error)
+        self._connection = None
+        connection.ioloop.close()
+        return bool(self._since_s) and time.monotonic() - self._since_s > STEADY_S
+
+    def _opened(self, connection: Any) -> None:
+        connection.add_on_connection_blocked_callback(self._is_blocked)
+        connection.add_on_connection_unblocked_callback(self._is_unblocked)
+        self._since_s = time.monotonic()
+        if self._why is not None:
+            log.info("%s: connected again", self.name)
+        with self._state:
+            self._is_up, self._why = True, None
+            self._state.notify_all()
+        self._on_up(connection)
+        self._work()
+
+    def _over(self, connection: Any, reason: BaseException) -> None:
+        with self._state:
+            self._is_up, self._why, self.blocked = False, reason, ""
+            self._state.notify_all()
+        if not self._closing.is_set():
+            meaning = explain(reason)
+            log.warning("%s: no connection to %s: %s", self.name, self.shown, meaning.what)
+        connection.ioloop.stop()
+
+    def _is_blocked(self, _: Any, frame: Any) -> None:
+        self.blocked = str(frame.method.reason) or "it is short of something"
+        log.warning("%s: the broker takes no messages at present: %s", self.name, self.blocked)
+
+    def _is_unblocked(self, *_: Any) -> None:
+        self.blocked = ""
+        log.info("%s: the broker takes messages again", self.name)
+
+    def _work(self) -> None:
+        """Do what was posted; if there is no connection yet, `_opened` will."""
+        connection = self._connection
+        if not self._is_up or connection is None:
+            return
+        self._woken = False  # before the look: what is posted after it wakes us again
+        with connection.in_one_write():
+            while self._posted:
+                work = self._posted.popleft()
+                try:
+                    work()
+                except Exception:  # a fault of ours: the others' work must be done
+                    log.exception("%s: something posted failed", self.name)
+
+    def _parameters(self, address: Address) -> pika.ConnectionParameters:
+        tls = None
+        if address.tls:
+            tls = pika.SSLOptions(ssl.create_default_context(), address.host)
+        return pika.ConnectionParameters(
+            host=address.host,
+            port=address.port,
+            virtual_host=address.vhost,
+            credentials=pika.PlainCredentials(address.username, address.password),
+            ssl_options=tls,
+            heartbeat=self._heartbeat_s,
+            socket_timeout=CONNECT_TIMEOUT_S,
+            stack_timeout=CONNECT_TIMEOUT_S,
+            client_properties={"connection_name": self.name},
+        )
