@@ -12,7 +12,7 @@ from __future__ import annotations
 import atexit
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from labs.broker.state import ROOT, FoundBroker, Source, labs_home
 from labs.errors import BadInput, NotPossibleHere, WaitedTooLong
 from labs.journal import Event
 from labs.notebook import failures
+from labs.notebook.attempts import Observed, observed_rows, told_rows
 from labs.notebook.display import LivePicture, Progress, busy, show
 from labs.notebook.events import timeline_of
 from labs.notebook.leftovers import QueueNotes, WorkerNotes
@@ -32,6 +33,7 @@ from labs.notebook.watching import Watch, management_tells
 from labs.notebook.wire import Wire
 from labs.notebook.worker import Worker
 from labs.notebook.workers import Workers, names_of, told_apart
+from labs.pictures.attempts import draw_attempts
 from labs.pictures.picture import Picture
 from labs.pictures.plots import queue_plot
 from labs.pictures.sequence import draw_sequence
@@ -208,6 +210,29 @@ class Lab:
             raise BadInput("Only a team's timeline can be live.", remedy="Leave `live` out.")
         keeper.keep(LivePicture(draw, every_s=0.5))
         return None
+
+    def attempts(
+        self,
+        attempts: Iterable[Observed],
+        *,
+        by_type: bool = False,
+        queued: Mapping[str, float] | None = None,
+    ) -> Picture:
+        """Attempts over time, a row a job (or a type), from what a job queue's observer got.
+
+        `queued`: when a job was queued (`time.time()`), by its job_id.
+        """
+        return draw_attempts(observed_rows(attempts, by_type=by_type, queued=queued))
+
+    def attempts_of(self, *workers: Workers | Worker) -> Picture:
+        """The same from what workers told, who are processes of their own: a row a body.
+
+        An attempt whose worker was killed is lost.
+        """
+        named = told_apart(workers)
+        events = [event for told in named.values() for event in told]
+        timeline = timeline_of(events, named, now=time.time())
+        return draw_attempts(told_rows(timeline), length_s=timeline.length_s)
 
     def plot(self, watch: Watch, *, live: bool = False) -> Picture | None:
         """The queue over time. `live`: draw it now and again until the watch ends."""
