@@ -73,11 +73,17 @@ LIVES_IN: dict[str, set[str]] = {
     "httpx": {"labs.broker.management", "labs.jupyter"},
     "docker": {"labs.broker.container"},
     "matplotlib": {"labs.pictures.plots"},
-    "pydantic": {"labs.settings"},
+    "pydantic": {"labs.settings", "labs.job_queue.configuration"},
     "pydantic_core": {"labs.settings"},
     "yaml": {"labs.settings"},
     "psutil": {"labs.broker", "labs.judge.family", "labs.notebook"},
     "IPython": {"labs.notebook"},
+    "confluent_kafka": {
+        "labs.request_queue.kafka",
+        "labs.request_queue.kafka_consumer",
+        "labs.request_queue.kafka_settings",
+        "labs.request_queue.local_cluster",
+    },
     "click": {"qprocessor", "labs.cli"},
     "rich": {"labs.cli"},
 }
