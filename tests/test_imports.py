@@ -73,7 +73,11 @@ LIVES_IN: dict[str, set[str]] = {
     "httpx": {"labs.broker.management", "labs.jupyter"},
     "docker": {"labs.broker.container"},
     "matplotlib": {"labs.pictures.plots"},
-    "pydantic": {"labs.settings", "labs.job_queue.configuration"},
+    "pydantic": {
+        "labs.settings",
+        "labs.job_queue.configuration",
+        "labs.request_queue.configuration",
+    },
     "pydantic_core": {"labs.settings"},
     "yaml": {"labs.settings"},
     "psutil": {"labs.broker", "labs.judge.family", "labs.notebook"},

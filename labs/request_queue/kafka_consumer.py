@@ -1,0 +1,179 @@
+"""A member of a consumer group on Kafka: one record at a time, committed one by one.
+
+Rebalancing is cooperative: a partition that stays keeps its place and goes on, so long
+work on it is not disturbed when other replicas come and go. What librdkafka has fetched
+ahead is its own matter: `poll` hands out one record, and `commit` names that one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import cast
+
+from confluent_kafka import (
+    OFFSET_INVALID,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from labs.errors import BadInput
+from labs.request_queue.kafka_settings import Setting, make, without_secrets
+from labs.request_queue.log import LogUnreachable, NotCommitted, Partition, Record
+
+Told = Callable[[frozenset[Partition]], None] | None
+AT_MOST_BLIND_S = 0.2
+"""How long librdkafka may wait in one call, in which Python hears no signal."""
+REFUSED = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.INCONSISTENT_GROUP_PROTOCOL,
+    KafkaError.INVALID_SESSION_TIMEOUT,
+}
+"""Errors that no waiting cures."""
+
+
+class KafkaConsumer:
+    """A `Consumer` of a `KafkaLog`."""
+
+    def __init__(
+        self,
+        config: Mapping[str, Setting],
+        topics: Sequence[str],
+        on_assigned: Told,
+        on_revoked: Told,
+        on_lost: Told,
+    ) -> None:
+        self._config = config
+        self._ours: set[Partition] = set()
+        self._closed = False
+        self._on_assigned, self._on_revoked = on_assigned, on_revoked
+        self._on_lost = on_lost or on_revoked
+        self._consumer = make(Consumer, config, self._heed)
+        self._consumer.subscribe(
+            list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
+        )
+
+    def poll(self, timeout_s: float) -> Record | None:
+        """The next record; None: none came in time."""
+        if self._closed:
+            raise BadInput("This consumer is closed.", remedy="Ask the log for another.")
+        deadline = time.monotonic() + timeout_s
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            message = self._consumer.poll(min(left, AT_MOST_BLIND_S))
+            if message is not None:
+                if (error := message.error()) is None:
+                    return record_of(message)
+                self._heed(error)
+            if time.monotonic() >= deadline:
+                return None
+
+    def commit(self, record: Record) -> None:
+        """Remember that the group is done with this record."""
+        if record.partition not in self._ours:
+            raise self._not_committed(record, "the partition is not this consumer's any more")
+        place = _place(record.partition, record.offset + 1)
+        try:
+            said = self._consumer.commit(offsets=[place], asynchronous=False)
+        except KafkaException as error:
+            raise self._not_committed(record, error.args[0].str()) from None
+        refused = [one.error for one in said or () if one.error]
+        if refused:
+            raise self._not_committed(record, refused[0].str())
+
+    def seek(self, record: Record) -> None:
+        """Let this record be the next of its partition again."""
+        if record.partition in self._ours:
+            with suppress(KafkaException):  # it is being revoked
+                self._consumer.seek(_place(record.partition, record.offset))
+
+    def pause(self, *partitions: Partition) -> None:
+        """Let `poll` give no records of these, but keep them."""
+        self._consumer.pause(self._places(partitions))
+
+    def resume(self, *partitions: Partition) -> None:
+        """Undo `pause`."""
+        self._consumer.resume(self._places(partitions))
+
+    def assignment(self) -> frozenset[Partition]:
+        """The partitions that are ours now."""
+        return frozenset(self._ours)
+
+    def close(self) -> None:
+        """Leave the group at once."""
+        if not self._closed:
+            self._closed = True
+            self._consumer.close()
+            self._ours.clear()
+
+    def _places(self, partitions: Sequence[Partition]) -> list[TopicPartition]:
+        return [_place(partition) for partition in partitions if partition in self._ours]
+
+    def _heed(self, error: KafkaError) -> None:
+        if error.code() in REFUSED or error.fatal():
+            raise LogUnreachable(
+                f"Kafka refuses this consumer: {without_secrets(error.str(), self._config)}.",
+                remedy="Look at the group's name, its settings, and what the user may do.",
+            )
+
+    def _not_committed(self, record: Record, why: str) -> NotCommitted:
+        return NotCommitted(
+            f"Offset {record.offset + 1} of {record.partition.topic}[{record.partition.number}] "
+            f"is not committed: {without_secrets(why, self._config)}.",
+            remedy="The record comes again, here or elsewhere.",
+        )
+
+    def _assigned(self, _: Consumer, places: list[TopicPartition]) -> None:
+        partitions = _partitions(places)
+        self._ours |= partitions
+        if partitions and self._on_assigned:
+            self._on_assigned(partitions)
+
+    def _revoked(self, _: Consumer, places: list[TopicPartition]) -> None:
+        partitions = _partitions(places)
+        if partitions and self._on_revoked:
+            self._on_revoked(partitions)
+        self._ours -= partitions
+
+    def _lost(self, _: Consumer, places: list[TopicPartition]) -> None:
+        partitions = _partitions(places)
+        self._ours -= partitions
+        if partitions and self._on_lost:
+            self._on_lost(partitions)
+
+
+def record_of(message: Message) -> Record:
+    """A message of confluent-kafka as a record. A log without times (before 0.10) has 0."""
+    topic, number, offset = message.topic(), message.partition(), message.offset()
+    assert topic is not None, "a record that is there has a place"
+    assert number is not None, "a record that is there has a place"
+    assert offset is not None, "a record that is there has a place"
+    return Record(
+        Partition(topic, number),
+        offset,
+        _bytes(message.key()),
+        _bytes(message.value()),
+        {name: _bytes(header) or b"" for name, header in _headers(message)},
+        max(0, message.timestamp()[1]),
+    )
+
+
+def _headers(message: Message) -> list[tuple[str, str | bytes | None]]:
+    return cast("list[tuple[str, str | bytes | None]]", message.headers() or [])
+
+
+def _bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value
+
+
+def _place(partition: Partition, offset: int = OFFSET_INVALID) -> TopicPartition:
+    return TopicPartition(partition.topic, partition.number, offset)
+
+
+def _partitions(places: list[TopicPartition]) -> frozenset[Partition]:
+    return frozenset(Partition(place.topic, place.partition) for place in places)
