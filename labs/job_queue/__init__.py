@@ -59,7 +59,7 @@ arguments; a key that is not in the table is refused by its name:
 | `messaging.connection_address` | required | AMQP URLs; a comma between those of a cluster |
 | `messaging.topics.job_queue.name` |  | the queue; else `<application.name>_job_queue` |
 | `messaging.topics.job_queue.auto_create` | `true` | make the queues if they are not there |
-| `messaging.topics.job_queue.config` | `{}` | the queue's arguments, as `x-queue-type`; no retention |
+| `messaging.topics.job_queue.config` | `{}` | the queue's arguments; no retention by itself |
 
 Retention is off: work that waits out an outage must not vanish while it waits. Who wants it
 gives `config: {x-message-ttl: 60000}`; what is older then is found among the failed.

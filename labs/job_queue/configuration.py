@@ -58,7 +58,7 @@ class Topic(Section):
     auto_create: bool = Field(default=True, description="make the queues if they are not there")
     config: dict[str, bool | int | str] = Field(
         default_factory=dict,
-        description="the queue's arguments, as `x-queue-type`; no retention",
+        description="the queue's arguments; no retention by itself",
     )
 
 

@@ -38,16 +38,16 @@ def unknown_of(message: Message) -> int:
     return _count(message.headers, UNKNOWN)
 
 
-def again(message: Message, *, job_id: str, attempts: int, unknown: int = 0) -> Message:
+def again(message: Message, *, message_id: str, attempts: int, unknown: int = 0) -> Message:
     """The message as it comes back: the same bytes, and what was counted."""
     headers = {**_strangers(message.headers), ATTEMPTS: attempts}
     if unknown:
         headers[UNKNOWN] = unknown
-    return Message(message.body, headers, job_id)
+    return Message(message.body, headers, message_id)
 
 
 def failed(
-    message: Message, result: Result, *, job_id: str, job_type: str, attempts: int
+    message: Message, result: Result, *, message_id: str, job_type: str, attempts: int
 ) -> Message:
     """The message as it is kept among the failed: the same bytes, and why."""
     headers: dict[str, Header] = {
@@ -60,7 +60,7 @@ def failed(
         headers[JOB_TYPE] = bounded(job_type, LONGEST_ID_B)
     if result.traceback:
         headers[TRACEBACK] = result.traceback
-    return Message(message.body, headers, job_id)
+    return Message(message.body, headers, message_id)
 
 
 def afresh(message: Message) -> Message:

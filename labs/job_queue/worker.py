@@ -202,16 +202,16 @@ class Worker:
             return
         message, message_id = delivery.message, marks.an_id(job_id, delivery.message.message_id)
         if result.outcome is Outcome.NOT_YET:
-            onward = marks.again(message, job_id=message_id, attempts=attempts)
+            onward = marks.again(message, message_id=message_id, attempts=attempts)
             queue, pause_s = self._queues.work, self._patience.pause_s(attempts)
         elif result.outcome is Outcome.UNKNOWN:
             times = marks.unknown_of(message) + 1
-            onward = marks.again(message, job_id=message_id, attempts=attempts, unknown=times)
+            onward = marks.again(message, message_id=message_id, attempts=attempts, unknown=times)
             queue, pause_s = self._queues.work, self._patience.pause_s(times)
         else:
             logger.warning("Job %s (%s) has failed: %s", job_id, job_type or "?", result.why)
             onward = marks.failed(
-                message, result, job_id=message_id, job_type=job_type, attempts=attempts
+                message, result, message_id=message_id, job_type=job_type, attempts=attempts
             )
             queue, pause_s = self._queues.failed, 0.0
         if self._publish(queue, onward, pause_s, delivery):
