@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as a wish to stop, for as long as a replica runs.
+"""SIGTERM and SIGINT as a wish to stop, for as long as something runs.
 
 The first signal asks to stop (and calls the handler that a program had set itself); then
 all is as it was before, so that a second one does what it always does. Outside the main
@@ -9,9 +9,34 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+LOOK_S = 0.05
+
+
+class Stop:
+    """Whether somebody wants us to stop.
+
+    A plain flag, looked at now and then: to set a `threading.Event` in a signal handler can
+    lock a main thread that waits for that same event for ever.
+    """
+
+    def __init__(self) -> None:
+        self.wanted = False
+
+    def want(self) -> None:
+        """Ask to stop, from anywhere."""
+        self.wanted = True
+
+    def wait(self, timeout_s: float = float("inf")) -> bool:
+        """Whether it is wanted, after waiting for it so long."""
+        deadline = time.monotonic() + timeout_s
+        while not self.wanted and (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(left, LOOK_S))
+        return self.wanted
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from labs.request_queue.outcomes import Outcomes
 from labs.request_queue.requests import Request, Unreadable, missing_field, read
 from labs.request_queue.retention import Retention
 from labs.request_queue.share import Share
-from labs.request_queue.stopping import signals_stop
+from labs.request_queue.stopping import Stop, signals_stop
 from labs.request_queue.waiting import LOOK_S, Lane, Waiting, pause_s
 from labs.request_queue.work import Handler, RequestHandler, Verdict, Work, callable_of
 
@@ -89,7 +89,7 @@ class RequestQueue:
         self._owed: Record | None = None
         """A record whose outcome is safe and whose commit is not: nothing is taken before it is."""
         self._tries = 0
-        self._stopping = threading.Event()
+        self._stop = Stop()
         self._running: threading.Thread | None = None
         self._left = threading.Event()
 
@@ -120,14 +120,14 @@ class RequestQueue:
         self._running = threading.current_thread()
         try:
             with signals_stop(self.stop):
-                while not self._stopping.is_set():
+                while not self._stop.wanted:
                     self.process_request()
         finally:
             self._leave()
 
     def stop(self) -> None:
         """Let `run` end. Returns at once; may be called from any thread and any signal handler."""
-        self._stopping.set()
+        self._stop.want()
 
     def close(self) -> None:
         """Stop, and leave the group: our partitions go to others at once. Twice is no error."""
@@ -149,7 +149,7 @@ class RequestQueue:
                 )
             except LogUnreachable as error:
                 logger.warning("%s waits for the log: %s", self.name, error)
-                self._stopping.wait(max(timeout_s, self._retry_s()))
+                self._stop.wait(max(timeout_s, self._retry_s()))
                 return None
             self._tries = 0
             self._share = Share(consumer)
@@ -199,7 +199,7 @@ class RequestQueue:
         give_up_s = float("inf")
         while not work.wait(BEAT_S):
             share.beat()
-            if self._stopping.is_set():
+            if self._stop.wanted:
                 give_up_s = min(give_up_s, time.monotonic() + self._grace_s)
             if time.monotonic() >= give_up_s:
                 return False
@@ -290,7 +290,7 @@ class RequestQueue:
         if self._owed is not None:
             self._commit(self._owed)
         if self._owed is not None:
-            self._stopping.wait(self._retry_s())
+            self._stop.wait(self._retry_s())
         return self._owed is None
 
     def _retry_s(self) -> float:
