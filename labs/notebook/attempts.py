@@ -63,7 +63,12 @@ def observed_rows(
         why = "" if ending is Ending.NOT_YET and one.outcome != UNKNOWN else one.why
         rows[name].append(Attempt(one.started_s - start, one.ended_s - start, ending, why=why))
     return [
-        JobRow(name, tuple(tried), queued[name] - start if name in queued else None)
+        JobRow(
+            name,
+            tuple(tried),
+            queued[name] - start if name in queued else None,
+            one_job=not by_type,
+        )
         for name, tried in rows.items()
     ]
 

@@ -92,6 +92,8 @@ class JobRow:
     name: str
     attempts: tuple[Attempt, ...] = ()
     queued_s: float | None = None
+    one_job: bool = True
+    """Whether it is one job's: only then the time between two attempts is a pause."""
 
 
 def draw_attempts(rows: Sequence[JobRow], *, length_s: float | None = None) -> Picture:
@@ -119,7 +121,8 @@ def in_words(rows: Sequence[JobRow], length_s: float) -> str:
     """The attempts as text, one line each: the picture's alternative."""
     if not rows:
         return "Attempts over time: no job."
-    lines = [f"Attempts over {length_s:.1f} seconds; {len(rows)} rows."]
+    many = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
+    lines = [f"Attempts over {length_s:.1f} seconds; {many}."]
     for row in rows[:MOST_ROWS]:
         counts = Counter(attempt.ending for attempt in row.attempts)
         summed = ", ".join(f"{counts[way]} {way}" for way in Ending if counts[way])
@@ -135,7 +138,7 @@ def _told(row: JobRow) -> list[str]:
     told, until = [], row.queued_s
     for number, attempt in enumerate(row.attempts, start=1):
         by = f" by {cut(plain(attempt.worker), 16)}" if attempt.worker else ""
-        waited = attempt.start_s - until if until is not None else 0.0
+        waited = attempt.start_s - until if until is not None and row.one_job else 0.0
         after = f", after {waited:.1f} s" if waited >= 0.05 else ""
         why = f" ({cut(plain(attempt.why), 30)})" if attempt.why else ""
         times = f"{attempt.start_s:.2f} to {attempt.end_s:.2f} s"
@@ -162,12 +165,13 @@ def _row(row: JobRow, lines: Sequence[Sequence[Attempt]], top: float, scale: flo
     summed = ", ".join(f"{counts[way]} {way}" for way in Ending if counts[way])
     middle = top + LINE_HEIGHT / 2 + 6
     parts = [
-        words_at(10, middle - 2, cut(row.name, 20), f'font-weight="bold" {INK}'),
+        words_at(10, middle - 2, cut(row.name, 17), f'font-weight="bold" {INK}'),
         words_at(10, middle + 12, cut(summed or "no attempt", 26), f'font-size="10" {INK}'),
     ]
     for index, line in enumerate(lines):
-        until = row.queued_s if index == 0 else None
-        parts += _line(line, until, middle + index * LINE_HEIGHT, scale)
+        if row.one_job:
+            parts += _pauses(line, row.queued_s if index == 0 else None, middle, scale)
+        parts += _line(line, middle + index * LINE_HEIGHT, scale)
     if row.queued_s is not None:
         x = LEFT + row.queued_s * scale
         parts.append(
@@ -177,17 +181,13 @@ def _row(row: JobRow, lines: Sequence[Sequence[Attempt]], top: float, scale: flo
     return parts
 
 
-def _line(
-    attempts: Sequence[Attempt], until: float | None, middle: float, scale: float
-) -> list[str]:
-    """Attempts one after the other, pauses between; a name where it is a new one and has room."""
-    pauses, bars, marks = [], [], []
+def _line(attempts: Sequence[Attempt], middle: float, scale: float) -> list[str]:
+    """Attempts one after the other; a name where it is a new one and has room."""
+    bars, marks = [], []
     free, marked, named = 0.0, 0.0, ""  # up to where there are words and marks; the last name
     for attempt, following in zip(attempts, [*attempts[1:], None], strict=True):
         x, end = LEFT + attempt.start_s * scale, LEFT + attempt.end_s * scale
         width = max(end - x, 2.0)
-        if until is not None and attempt.start_s > until:
-            pauses += _pause(LEFT + until * scale, x, attempt.start_s - until, middle)
         at = x + width / 2 if width < MARK else x + width
         in_a_crowd = (
             following is not None
@@ -205,16 +205,28 @@ def _line(
             style = f'font-size="10" {HALO}'
             bars.append(words_at(x, middle - BAR / 2 - 4, attempt.worker, style))
             free, named = x + width_of(attempt.worker) * LETTER * 10 / 12 + 4, attempt.worker
-        until = attempt.end_s
-    return [*pauses, *bars, *marks]
+    return [*bars, *marks]
 
 
 def _bar(attempt: Attempt, x: float, middle: float, width: float) -> str:
-    tip = escape(plain(_tip(attempt)))
+    tip, width = escape(plain(_tip(attempt))), max(width - 1, 1)
     return (
         f'<rect x="{x:.1f}" y="{middle - BAR / 2:.1f}" width="{width:.1f}" height="{BAR}" '
         f'rx="2" {FILLS[attempt.ending]}><title>{tip}</title></rect>'
     )
+
+
+def _pauses(
+    attempts: Sequence[Attempt], until: float | None, middle: float, scale: float
+) -> list[str]:
+    """The thin lines between a job's attempts, and before its first."""
+    parts = []
+    for attempt in attempts:
+        if until is not None and attempt.start_s > until:
+            x, end = LEFT + until * scale, LEFT + attempt.start_s * scale
+            parts += _pause(x, end, attempt.start_s - until, middle)
+        until = attempt.end_s
+    return parts
 
 
 def _pause(x: float, end: float, length_s: float, middle: float) -> list[str]:

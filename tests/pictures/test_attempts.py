@@ -43,6 +43,16 @@ def test_the_picture_shows_names_counts_and_growing_pauses() -> None:
         assert word in shown
 
 
+def test_between_different_jobs_there_is_no_pause() -> None:
+    attempts = (Attempt(0, 1, Ending.DONE), Attempt(5, 6, Ending.DONE))
+    one = draw_attempts([JobRow("one job", attempts)])
+    several = draw_attempts([JobRow("a type", attempts, one_job=False)])
+    assert "after 4.0 s" in one.text
+    assert "4.0 s" in texts(one.svg)
+    assert "after" not in several.text
+    assert "4.0 s" not in texts(several.svg)
+
+
 def test_the_legend_names_only_what_occurs() -> None:
     quiet = texts(draw_attempts([JobRow("a", (Attempt(0, 1, Ending.DONE),))]).svg)
     assert "done" in quiet
@@ -61,7 +71,7 @@ def test_attempts_at_the_same_time_lie_one_under_the_other() -> None:
 def test_a_bar_is_as_long_as_the_attempt_was() -> None:
     row = JobRow("a", (Attempt(0, 1, Ending.DONE), Attempt(2, 5, Ending.DONE)))
     first, second = (float(bar.get("width", "")) for bar in bars(draw_attempts([row]).svg))
-    assert second == pytest.approx(3 * first, abs=0.2)
+    assert second == pytest.approx(3 * first, rel=0.02)
 
 
 def test_of_a_crowd_the_first_are_told_and_the_rest_is_counted() -> None:
