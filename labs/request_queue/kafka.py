@@ -95,12 +95,16 @@ class KafkaLog:
         if self.partitions(topic.name):
             return
         if self._control:
-            self._ask(
-                do="create_topic",
-                name=topic.name,
-                num_partitions=topic.num_partitions,
-                replication_factor=topic.replication_factor,
-            )
+            try:
+                self._ask(
+                    do="create_topic",
+                    name=topic.name,
+                    num_partitions=topic.num_partitions,
+                    replication_factor=topic.replication_factor,
+                )
+            except BadInput:  # somebody else was quicker
+                if not self.partitions(topic.name):
+                    raise
         else:
             wanted = NewTopic(
                 topic.name,
