@@ -95,6 +95,7 @@ class JobQueue:
         pauses = 0 < first_pause_s <= longest_pause_s
         _must_be(pauses, "first_pause_s", "above 0, up to longest_pause_s", first_pause_s)
         _must_be(unknown_limit >= 1, "unknown_limit", "at least 1", unknown_limit)
+        _must_be(max_losses >= 0, "max_losses", "0 or more", max_losses)
         _must_be(grace_s >= 0, "grace_s", "0 or more", grace_s)
         self.name = name
         self._bus = bus
