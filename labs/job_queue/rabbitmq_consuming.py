@@ -43,7 +43,7 @@ class Taking:
     def __init__(self, link: Link, channel: Channel) -> None:
         self.link = link
         self.channel = channel
-        self._taken = 0
+        self._in_hand: set[int] = set()
         self._settled: deque[tuple[int, bool]] = deque()
         self._settled_up_to = 0
         self._ahead: set[int] = set()
@@ -53,7 +53,7 @@ class Taking:
         """What pika hands over, as ours."""
         raw = properties.headers
         losses = raw.get("x-delivery-count", 0) if raw else 0
-        self._taken = method.delivery_tag
+        self._in_hand.add(method.delivery_tag)
         return Delivery(
             queue,
             Message(body, headers_of(raw), properties.message_id or ""),
@@ -64,19 +64,17 @@ class Taking:
 
     def settle(self, number: int, *, done: bool) -> None:
         """From any thread: acknowledge this one, or hand it back."""
-        if self.channel.is_open:
-            self._settled.append((number, done))
-            if len(self._settled) == 1:
-                self.link.post(self.flush)
+        try:
+            self._in_hand.remove(number)
+        except KeyError:
+            return  # settled before: the broker would close the channel
+        self._settled.append((number, done))
+        if len(self._settled) == 1:  # else who came before has seen to it
+            self.link.post(self.flush)
 
     def holds(self, number: int) -> bool:
-        """From any thread: whether this one is not settled; a guess."""
-        return (
-            self.channel.is_open
-            and number > self._settled_up_to
-            and number not in self._ahead
-            and all(number != one for one, _ in tuple(self._settled))
-        )
+        """From any thread: whether this one is not settled, nor void as far as we know."""
+        return number in self._in_hand and self.channel.is_open
 
     def retire(self) -> None:
         """In the link's thread: close the channel once nothing delivered over it is open."""
@@ -91,8 +89,6 @@ class Taking:
             return
         while self._settled:
             number, is_done = self._settled.popleft()
-            if number <= self._settled_up_to or number in self._ahead:
-                continue  # settled before: the broker would close the channel
             self._ahead.add(number)
             if is_done:
                 done.append(number)
@@ -102,7 +98,7 @@ class Taking:
             self._settled_up_to += 1
             self._ahead.remove(self._settled_up_to)
         self._acknowledge(done)
-        if self._is_retiring and self._settled_up_to == self._taken:
+        if self._is_retiring and not self._in_hand:
             channel.close()
 
     def _acknowledge(self, done: list[int]) -> None:

@@ -8,6 +8,7 @@ too late to be handed over goes back to its queue.
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import Future
 from typing import Any
 
@@ -15,8 +16,9 @@ from pika import spec
 from pika.channel import Channel
 from pika.exceptions import ChannelClosedByBroker
 
-from labs.job_queue.bus import BusUnreachable, Delivery, NoSuchQueue
+from labs.job_queue.bus import BusUnreachable, Delivery
 from labs.job_queue.rabbitmq_consuming import Consumer, Taking
+from labs.job_queue.rabbitmq_link import Lost, in_words, settle
 
 
 class Getter:
@@ -26,74 +28,63 @@ class Getter:
         self._consumer = consumer
         self._takings: dict[str, Taking] = {}
         self._one_at_a_time = threading.Lock()
+        self._asked = ""
         self._answer: Future[Delivery | None] = Future()
 
     def get(self, queue: str, patience_s: float) -> Delivery | None:
         """One message; None: nothing is ready.
 
         Raises:
-            NoSuchQueue, BusUnreachable: as they say.
+            NoSuchQueue, BadInput: the broker refused.
+            BusUnreachable: it did not answer in time.
         """
-        link = self._consumer.link
+        link, end_s = self._consumer.link, time.monotonic() + patience_s
         with self._one_at_a_time:
-            link.wait_until_up(patience_s)
-            self._answer = Future()
-            link.post(lambda: self._begin(queue))
-            try:
-                return self._answer.result(patience_s)
-            except TimeoutError:
-                link.post(lambda: self._give_up(queue))
-                raise BusUnreachable(
-                    f"{link.shown} did not answer in {patience_s:g} s.", remedy="Try again."
-                ) from None
-            except ChannelClosedByBroker as refusal:
-                raise NoSuchQueue(
-                    f"The queue {queue!r} can't be read: {refusal.reply_text}",
-                    remedy="Declare it first.",
-                ) from refusal
-            except Exception as reason:
-                raise BusUnreachable(
-                    f"The connection to {link.shown} was lost before the answer came.",
-                    remedy="Try again.",
-                ) from reason
+            while True:
+                link.wait_until_up(end_s - time.monotonic())
+                self._asked, self._answer = queue, Future()
+                answer = self._answer
+                link.post(lambda: self._begin(queue))
+                try:
+                    return answer.result(max(0.0, end_s - time.monotonic()))
+                except TimeoutError:
+                    answer.cancel()
+                    link.post(lambda: self._give_up(queue))
+                    raise BusUnreachable(
+                        f"{link.shown} did not answer in {patience_s:g} s.", remedy="Try again."
+                    ) from None
+                except ChannelClosedByBroker as refusal:
+                    raise in_words(refusal) from refusal
+                except Lost:
+                    continue
 
     def _begin(self, queue: str) -> None:
-        taking = self._takings.get(queue)
-        connection = self._consumer.link.connection
-        if taking is not None and taking.channel.is_open:
+        taking, connection = self._takings.get(queue), self._consumer.link.connection
+        if taking is not None:
             self._get(queue, taking)
         elif connection is not None:
-            connection.channel(on_open_callback=lambda channel: self._opened(queue, channel))
-
-    def _opened(self, queue: str, channel: Channel) -> None:
-        answer_of = self._answer
-        taking = self._takings[queue] = self._consumer.take_over(channel)
-
-        def closed(_: Channel, reason: Exception) -> None:
-            self._consumer.drop(taking)
-            self._takings.pop(queue, None)
-            self._settle(reason)
-
-        channel.add_on_close_callback(closed)
-        channel.add_callback(lambda _: self._settle(None), [spec.Basic.GetEmpty], one_shot=False)
-        if answer_of.done():
-            channel.close()
-        else:
-            self._get(queue, taking)
+            channel = connection.channel(on_open_callback=lambda _: self._get(queue, opening))
+            opening = self._takings[queue] = self._consumer.take_over(channel)
+            channel.add_on_close_callback(lambda _, reason: self._closed(queue, opening, reason))
+            channel.add_callback(lambda _: self._say(queue, None), [spec.Basic.GetEmpty], False)
 
     def _get(self, queue: str, taking: Taking) -> None:
         def came(_: Channel, method: Any, properties: Any, body: bytes) -> None:
-            self._settle(taking.delivery(queue, method, properties, body))
+            delivery = taking.delivery(queue, method, properties, body)
+            if not self._say(queue, delivery):
+                taking.settle(method.delivery_tag, done=False)
 
         taking.channel.basic_get(queue, came)
 
-    def _settle(self, result: Delivery | Exception | None) -> None:
-        if self._answer.done():
-            return
-        if isinstance(result, Exception):
-            self._answer.set_exception(result)
-        else:
-            self._answer.set_result(result)
+    def _closed(self, queue: str, taking: Taking, reason: Exception) -> None:
+        self._consumer.drop(taking)
+        if self._takings.get(queue) is taking:
+            del self._takings[queue]
+        self._say(queue, reason if isinstance(reason, ChannelClosedByBroker) else Lost())
+
+    def _say(self, queue: str, result: Delivery | Exception | None) -> bool:
+        """Answer who waits for it; False: nobody does."""
+        return self._asked == queue and settle(self._answer, result)
 
     def _give_up(self, queue: str) -> None:
         taking = self._takings.pop(queue, None)

@@ -42,6 +42,28 @@ Question = Callable[[Channel, Callable[[Any], None]], object]
 """Says something on a fresh channel, and what to call with the answer."""
 
 
+class Lost(Exception):
+    """Raised when the connection ends before an answer came."""
+
+
+def settle(answer: Future[Any], result: Any) -> bool:
+    """Give the answer, or raise the exception that it is; False: nobody waits for it any more."""
+    if answer.done() or not answer.set_running_or_notify_cancel():
+        return False
+    if isinstance(result, Exception):
+        answer.set_exception(result)
+    else:
+        answer.set_result(result)
+    return True
+
+
+def in_words(refusal: ChannelClosedByBroker) -> BadInput | NoSuchQueue:
+    """What the broker closed a channel for."""
+    meaning = explain(refusal)
+    kind = NoSuchQueue if refusal.reply_code == NOT_FOUND else BadInput
+    return kind(f"{meaning.what} {meaning.cause}".rstrip(), remedy=meaning.cure)
+
+
 class Connection(pika.SelectConnection):
     """pika's connection, which can hold back what it says and say it in one write.
 
@@ -187,52 +209,44 @@ class Link:
             self._connection.ioloop.call_later(pause_s, work)
 
     def ask(self, question: Question, *, patience_s: float, quick: bool = False) -> Any:
-        """Ask the broker one thing, and return its answer.
+        """Ask the broker one thing, and return its answer; if need be more than once.
 
         Raises:
-            NoSuchQueue, BadInput: it refused, in its words or better ones.
-            BusUnreachable: it did not answer in time, or the connection was lost before.
+            NoSuchQueue, BadInput: it refused.
+            BusUnreachable: it did not answer in time; `quick`: or can't be reached now.
         """
-        began_s = time.monotonic()
-        self.wait_until_up(patience_s, first_failure=quick)
-        answer: Future[Any] = Future()
+        end_s = time.monotonic() + patience_s
+        while True:
+            self.wait_until_up(end_s - time.monotonic(), first_failure=quick)
+            answer: Future[Any] = Future()
+            self.post(lambda answer=answer: self._ask(question, answer))  # type: ignore[misc]
+            try:
+                return answer.result(max(0.0, end_s - time.monotonic()))
+            except TimeoutError:
+                answer.cancel()
+                raise BusUnreachable(
+                    f"{self.shown} did not answer in {patience_s:g} s.",
+                    remedy="Is the broker busy, or the network slow? Try again.",
+                ) from None
+            except ChannelClosedByBroker as refusal:
+                raise in_words(refusal) from refusal
+            except Lost:
+                continue
 
-        def begin() -> None:
-            if not answer.cancelled() and self._connection is not None:
-                channel = self._connection.channel(on_open_callback=opened)
-                channel.add_on_close_callback(closed)
-
+    def _ask(self, question: Question, answer: Future[Any]) -> None:
         def opened(channel: Channel) -> None:
             def answered(said: Any) -> None:
-                if answer.set_running_or_notify_cancel():
-                    answer.set_result(said)
+                settle(answer, said)
                 if channel.is_open:
                     channel.close()
 
             question(channel, answered)
 
         def closed(_: Channel, reason: Exception) -> None:
-            if not answer.done() and answer.set_running_or_notify_cancel():
-                answer.set_exception(reason)
+            settle(answer, reason if isinstance(reason, ChannelClosedByBroker) else Lost())
 
-        self.post(begin)
-        try:
-            return answer.result(max(0.1, patience_s - (time.monotonic() - began_s)))
-        except ChannelClosedByBroker as refusal:
-            meaning = explain(refusal)
-            kind = NoSuchQueue if refusal.reply_code == NOT_FOUND else BadInput
-            raise kind(f"{meaning.what} {meaning.cause}".rstrip(), remedy=meaning.cure) from refusal
-        except TimeoutError:
-            answer.cancel()
-            raise BusUnreachable(
-                f"{self.shown} did not answer in {patience_s:g} s.",
-                remedy="Is the broker busy, or the network slow? Try again.",
-            ) from None
-        except Exception as reason:
-            raise BusUnreachable(
-                f"The connection to {self.shown} was lost before the answer came.",
-                remedy="Try again.",
-            ) from reason
+        if not answer.cancelled() and self._connection is not None:
+            self._connection.channel(on_open_callback=opened).add_on_close_callback(closed)
 
     def close(self, *, last: Callable[[], None] | None = None) -> None:
         """Say goodbye, after `last` was done in the link's thread; returns when all is over."""

@@ -30,6 +30,7 @@ SUITES = {
     "qprocessor": "tests/qprocessor",
     "notebooks": "tests/notebooks",
     "exercises": "tests/exercises/test_starters_and_solutions.py",
+    "bus": "tests/job_queue/test_bus.py",
 }
 """What is run on each version -> where it is."""
 
@@ -65,7 +66,7 @@ class Outcome:
 )
 @click.option("--fetch-only", is_flag=True, help="Fetch the versions and run nothing.")
 def main(series: tuple[str, ...], suites: tuple[str, ...], fetch_only: bool) -> None:
-    """Run the version table, qprocessor, notebooks and exercises on several RabbitMQs."""
+    """Run the version table, qprocessor, notebooks, exercises and the bus on several RabbitMQs."""
     console = Console(stderr=True)
     outcomes: list[Outcome] = []
     unhad: dict[str, str] = {}

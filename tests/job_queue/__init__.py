@@ -1,0 +1,1 @@
+"""The job queue: its buses, and what it promises on them."""
