@@ -143,6 +143,7 @@ class KafkaConsumer:
     def _lost(self, _: Consumer, places: list[TopicPartition]) -> None:
         partitions = _partitions(places)
         self._ours -= partitions
+        self._consumer.resume(places)  # librdkafka would keep them paused when they come back
         if partitions and self._on_lost:
             self._on_lost(partitions)
 
