@@ -167,6 +167,8 @@ def _refusal(model: type[Section], error: ErrorDetails, origin: Mapping[str, str
         remedy = f"Did you mean {near[0]}?" if near else f"Known are: {', '.join(known)}."
         return BadInput(f"There is no setting {key}{place}.", remedy=remedy)
     if error["type"] == "missing":
+        required = (one for one, default, _ in _keys(model, ()) if default == "required")
+        key = next((one for one in required if f"{one}.".startswith(f"{key}.")), key)
         variable = PREFIX + key.replace(".", NESTED).upper()
         return BadInput(
             f"The setting {key} is missing.",

@@ -80,6 +80,11 @@ def test_a_missing_key_says_how_to_set_it() -> None:
     assert "LABS_MESSAGING__CONNECTION_ADDRESS" in caught.value.remedy
 
 
+def test_a_missing_section_says_which_of_its_keys_is_needed() -> None:
+    with pytest.raises(BadInput, match=r"messaging\.connection_address is missing"):
+        load(Model)
+
+
 def test_a_value_of_the_wrong_kind_is_refused_with_its_key(file: Path) -> None:
     with pytest.raises(BadInput, match=r"messaging\.topic\.auto_create"):
         load(Model, file=file, environ={"LABS_MESSAGING__TOPIC__AUTO_CREATE": "perhaps"})

@@ -71,8 +71,8 @@ class FailedJobs:
         Raises:
             BusUnreachable: the broker is not there.
         """
-        with self._in_hand(limit) as hand:
-            return tuple(_failed_job(delivery.message) for delivery in hand)
+        with self._in_hand() as hand:
+            return tuple(_failed_job(delivery.message) for delivery in hand[:limit])
 
     def show(self, job_id: str) -> FailedJob:
         """The failed job with this id, the latest if there are several.
@@ -132,15 +132,17 @@ class FailedJobs:
         return tuple(done)
 
     @contextmanager
-    def _in_hand(self, limit: int | None = None) -> Iterator[Sequence[Delivery]]:
-        """What is there now, the oldest first; what is not acknowledged goes back at the end."""
+    def _in_hand(self) -> Iterator[Sequence[Delivery]]:
+        """What is there now, the oldest first; what is not acknowledged goes back at the end.
+
+        All of it, always: a quorum queue puts what comes back behind what was never out. In
+        order, so that a queue which two people have mixed up is put to rights by the next.
+        """
         hand: list[Delivery] = []
         try:
-            while limit is None or len(hand) < limit:
-                delivery = self._bus.get(self._queues.failed)
-                if delivery is None:
-                    break
+            while delivery := self._bus.get(self._queues.failed):
                 hand.append(delivery)
+            hand.sort(key=lambda delivery: _failed_job(delivery.message).failed_at_s or 0.0)
             yield hand
         finally:
             for delivery in hand:

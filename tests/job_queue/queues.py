@@ -81,10 +81,11 @@ class Gate:
             self._inside += 1
             self.most_inside = max(self.most_inside, self._inside)
             self.came[job["job_id"]] += 1
+            answer = self.answer
         self._open.wait(TIMEOUT_S)
         with self._lock:
             self._inside -= 1
-        return self.answer
+        return answer
 
     def open(self) -> None:
         """Let out who is inside, and hold nobody any more."""

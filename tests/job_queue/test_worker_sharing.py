@@ -174,18 +174,21 @@ def test_after_a_cut_only_what_was_in_a_handler_is_done_twice(
 
 
 def test_not_yet_after_a_cut_does_not_make_two_jobs_of_one(replicas: Replicas) -> None:
-    gate = Gate(answer=False)
-    queue = replicas(workers=1)
+    gate, probe = Gate(answer=False), Gate(open_=True)
+    queue = replicas(workers=2)
     queue.register_job_handler("a", gate)
+    queue.register_job_handler("probe", probe)
     queue.queue_job({"job_type": "a", "job_id": "1"})
     queue.start()
     gate.wait_for(1)
-
     replicas.ground.cut()
+    replicas().queue_job({"job_type": "probe"})
+    probe.wait_for(1)  # over the new connection
+
     gate.answer = True
     gate.open()
-    wait_until(lambda: gate.came["1"] == 2, TIMEOUT_S)
+    replicas.wait_for_attempts(3)
+    replicas().queue_job({"job_type": "probe"}, delay_s=0.3)  # comes after a second job would
+    replicas.wait_for_attempts(4)
 
-    assert queue.stop()
     assert gate.came["1"] == 2
-    assert queue.counts() == type(queue.counts())(0, 0, 0)
