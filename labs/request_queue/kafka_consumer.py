@@ -139,11 +139,12 @@ class KafkaConsumer:
         if partitions and self._on_revoked:
             self._on_revoked(partitions)
         self._ours -= partitions
+        self._consumer.resume(places)  # librdkafka would keep them paused when they come back
 
     def _lost(self, _: Consumer, places: list[TopicPartition]) -> None:
         partitions = _partitions(places)
         self._ours -= partitions
-        self._consumer.resume(places)  # librdkafka would keep them paused when they come back
+        self._consumer.resume(places)
         if partitions and self._on_lost:
             self._on_lost(partitions)
 
