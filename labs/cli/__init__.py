@@ -20,8 +20,9 @@ COMMANDS = {
     # name: (the file that has it, one line of help)
     "lab": ("labs.cli.lab", "Open the lab: broker and notebooks. Ctrl-C stops what it started."),
     "up": ("labs.cli.up", "Find or start a broker and say where it is."),
-    "down": ("labs.cli.down", "Stop the broker that `labs up` started."),
+    "down": ("labs.cli.down", "Stop what `labs up` and `labs kafka up` started."),
     "status": ("labs.cli.status", "Say where the broker is and what its queues hold."),
+    "kafka": ("labs.cli.kafka", "Keep a Kafka for the lab, with nothing to install."),
     "restart": ("labs.cli.restart", "Restart the lab's own broker."),
     "doctor": ("labs.cli.doctor", "Look at everything a lab needs; say how to cure what ails."),
     "env": ("labs.cli.env", "Print the broker's URL for a shell."),
@@ -34,6 +35,7 @@ COMMANDS = {
     "solution": ("labs.cli.solution", "Show an exercise's solution, once you have passed."),
     "progress": ("labs.cli.progress", "Show what is passed, what is open, and attempts."),
     "judge": ("labs.cli.judge", "Judge again a run that --journal kept."),
+    "jobs": ("labs.cli.jobs", "A job queue: queue jobs, handle them, mend those that failed."),
     "proxy": ("labs.cli.proxy", "Listen to what any AMQP program says to its broker."),
     "draw": ("labs.cli.draw", "Draw a recorded conversation as a sequence diagram."),
     "dev": ("labs.cli.dev", "For those who write exercises: are they complete?"),

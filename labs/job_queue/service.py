@@ -234,11 +234,12 @@ class JobQueue:
         """Begin to handle jobs, in threads of the queue's own; return at once.
 
         Raises:
-            BadInput: it runs already, or no handler is registered.
+            BadInput: it runs already, no handler is registered, or a queue is there with other
+                properties than these (`max_losses`, `config`).
             BusUnreachable: the broker is not there.
         """
         self._registry.must_have_some()
-        self._declare()
+        self._declare(insist=True)
         with self._lock:
             if self._worker is not None:
                 raise BadInput("This job queue runs already.", remedy="Stop it first.")
@@ -319,18 +320,26 @@ class JobQueue:
         """
         self._bus.check(timeout_s)
 
-    def _declare(self) -> None:
-        if self._declared or not self._auto_create:
+    def _declare(self, *, insist: bool = False) -> None:
+        """Make the queues unless they are there.
+
+        Who handles jobs insists that they are as its promises need them; who only queues or
+        looks takes them as they are.
+        """
+        if not self._auto_create or (self._declared and not insist):
             return
+        kind = {name: value for name, value in self._config.items() if not name.startswith(LETS_GO)}
+        specs = [QueueSpec(self._queues.failed, kind)]
+        for name in (self._queues.work, self._queues.slow):
+            specs.append(QueueSpec(name, self._config, self._queues.failed, self._max_losses))
         with self._lock:
-            kind = {
-                name: value for name, value in self._config.items() if not name.startswith(LETS_GO)
-            }
-            self._bus.declare(QueueSpec(self._queues.failed, kind))
-            for name in (self._queues.work, self._queues.slow):
-                self._bus.declare(
-                    QueueSpec(name, self._config, self._queues.failed, self._max_losses)
-                )
+            for spec in specs:
+                try:
+                    self._bus.declare(spec)
+                except BadInput as error:
+                    if insist:
+                        raise
+                    logger.info("Used as it is: %s", error)
             self._declared = True
 
 

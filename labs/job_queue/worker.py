@@ -209,7 +209,8 @@ class Worker:
             onward = marks.again(message, message_id=message_id, attempts=attempts, unknown=times)
             queue, pause_s = self._queues.work, self._patience.pause_s(times)
         else:
-            logger.warning("Job %s (%s) has failed: %s", job_id, job_type or "?", result.why)
+            if self._observer is None:  # who observes is told anyway
+                logger.warning("Job %s (%s) has failed: %s", job_id, job_type or "?", result.why)
             onward = marks.failed(
                 message, result, message_id=message_id, job_type=job_type, attempts=attempts
             )

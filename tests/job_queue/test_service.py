@@ -357,6 +357,21 @@ def test_a_queue_that_it_may_not_make_is_not_made(replicas: Replicas) -> None:
         queue.queue_job({"job_type": "a"})
 
 
+def test_who_queues_or_looks_takes_the_queues_as_they_are_and_who_handles_insists(
+    replicas: Replicas,
+) -> None:
+    replicas(max_losses=3).queue_job({"job_type": "a"})
+    other = replicas(max_losses=4)
+    other.register_job_handler("a", lambda _: True)
+
+    other.queue_job({"job_type": "a"})
+
+    assert other.counts().ready == 2
+    assert other.failed.list() == ()
+    with pytest.raises(BadInput, match="with other properties"):
+        other.start()
+
+
 def test_queues_are_declared_once_by_however_many_threads(replicas: Replicas) -> None:
     queue = replicas()
     together = threading.Barrier(8)
