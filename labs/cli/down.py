@@ -1,4 +1,4 @@
-"""`labs down`: stop the broker that `labs up` started."""
+"""`labs down`: stop the broker that `labs up` started, and the lab's Kafka."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import click
 
 from labs.broker import locate, state
 from labs.broker.state import Source
+from labs.cli import kafka
 from labs.cli.output import progress
 
 
@@ -13,6 +14,8 @@ from labs.cli.output import progress
 @click.option("--wipe", is_flag=True, help="Delete its data too: queues, messages, users.")
 def command(wipe: bool) -> None:
     """Stop the broker that `labs up` started, and the spare one that `labs check` restarts.
+
+    The Kafka that `labs kafka up` started is ended too, with what is in it.
 
     No process of it stays behind. Durable queues and persistent messages are
     there again after the next `labs up`, unless you --wipe them. A class server
@@ -31,6 +34,8 @@ def command(wipe: bool) -> None:
             container = locate.own_container()
             was_running = was_running or container.is_running()
             container.wipe() if wipe else container.stop()
+    if kafka.end():
+        click.echo("The lab's Kafka is stopped.")
     spare = locate.spare_node()
     spare.wipe() if wipe else spare.stop()
     state.forget()

@@ -50,6 +50,8 @@ class KafkaConsumer:
     ) -> None:
         self._config = config
         self._ours: set[Partition] = set()
+        self._next: dict[Partition, int] = {}
+        """The offset that `poll` gives next, of each partition where it is known."""
         self._closed = False
         self._on_assigned, self._on_revoked = on_assigned, on_revoked
         self._on_lost = on_lost or on_revoked
@@ -68,7 +70,9 @@ class KafkaConsumer:
             message = self._consumer.poll(min(left, AT_MOST_BLIND_S))
             if message is not None:
                 if (error := message.error()) is None:
-                    return record_of(message)
+                    record = record_of(message)
+                    self._next[record.partition] = record.offset + 1
+                    return record
                 self._heed(error)
             if time.monotonic() >= deadline:
                 return None
@@ -89,8 +93,8 @@ class KafkaConsumer:
     def seek(self, record: Record) -> None:
         """Let this record be the next of its partition again."""
         if record.partition in self._ours:
-            with suppress(KafkaException):  # it is being revoked
-                self._consumer.seek(_place(record.partition, record.offset))
+            self._next[record.partition] = record.offset
+            self._seek(record.partition)
 
     def pause(self, *partitions: Partition) -> None:
         """Let `poll` give no records of these, but keep them."""
@@ -99,6 +103,9 @@ class KafkaConsumer:
     def resume(self, *partitions: Partition) -> None:
         """Undo `pause`."""
         self._consumer.resume(self._places(partitions))
+        for partition in self._next.keys() & set(partitions):
+            # Its thread, asleep since nothing flowed, would notice only within a second.
+            self._seek(partition)
 
     def assignment(self) -> frozenset[Partition]:
         """The partitions that are ours now."""
@@ -110,6 +117,10 @@ class KafkaConsumer:
             self._closed = True
             self._consumer.close()
             self._ours.clear()
+
+    def _seek(self, partition: Partition) -> None:
+        with suppress(KafkaException):  # it is being revoked
+            self._consumer.seek(_place(partition, self._next[partition]))
 
     def _places(self, partitions: Sequence[Partition]) -> list[TopicPartition]:
         return [_place(partition) for partition in partitions if partition in self._ours]
@@ -131,6 +142,7 @@ class KafkaConsumer:
     def _assigned(self, _: Consumer, places: list[TopicPartition]) -> None:
         partitions = _partitions(places)
         self._ours |= partitions
+        self._forget(partitions)
         if partitions and self._on_assigned:
             self._on_assigned(partitions)
 
@@ -139,6 +151,7 @@ class KafkaConsumer:
         if partitions and self._on_revoked:
             self._on_revoked(partitions)
         self._ours -= partitions
+        self._forget(partitions)
         self._consumer.resume(places)  # librdkafka would keep them paused when they come back
 
     def _lost(self, _: Consumer, places: list[TopicPartition]) -> None:
@@ -147,6 +160,10 @@ class KafkaConsumer:
         self._consumer.resume(places)
         if partitions and self._on_lost:
             self._on_lost(partitions)
+
+    def _forget(self, partitions: frozenset[Partition]) -> None:
+        for partition in partitions:
+            self._next.pop(partition, None)
 
 
 def record_of(message: Message) -> Record:

@@ -82,6 +82,13 @@ class LocalKafka:
         """Undo `down`."""
         ask(self._control, do="up")
 
+    def fail_next(self, request: int, error: int, times: int = 1) -> None:
+        """Answer the next requests of a kind (8: OffsetCommit) with an error (16: no coordinator).
+
+        Both are numbers of Kafka's protocol.
+        """
+        ask(self._control, do="fail_next", request=request, error=error, times=times)
+
     @property
     def pid(self) -> int | None:
         """The process's id; None: not started, or stopped."""

@@ -3,7 +3,7 @@
 librdkafka, which confluent-kafka brings along, can be the broker too: its mock cluster
 speaks the real protocol on loopback to any client of any process, and keeps everything
 in memory. It can make no topic over that protocol, so this process also listens on a
-control port (one JSON object a line, one answer a line). The port's number is in the
+control port (one JSON object in, one out). The port's number is in the
 name of a topic, so that whoever knows the cluster's address finds it.
 
 It prints one line of JSON when it is ready, and ends on SIGTERM, or with its parent.
@@ -29,7 +29,8 @@ LOOK_FOR_PARENT_EVERY_S = 0.3
 PRODUCER, CONFIGURED = 0, 0
 NO_LOGS = {"log_level": "0", "bootstrap.servers": "nobody"}
 ALL_BROKERS = -1
-MEMBER_IS_ASKED_MS = 100
+FIRST_MEMBER_WAITS_MS = 100
+LONGEST_LINE = 10_000
 
 
 class Cluster:
@@ -46,8 +47,10 @@ class Cluster:
         assert self._client, said.value
         self._cluster = self._lib.rd_kafka_mock_cluster_new(self._client, brokers)
         assert self._cluster, "librdkafka made no cluster"
-        # A group's first member need not wait for others: they join when they come.
-        self._lib.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, MEMBER_IS_ASKED_MS)
+        # A group's first member need not wait long for others: they join when they come.
+        self._lib.rd_kafka_mock_group_initial_rebalance_delay_ms(
+            self._cluster, FIRST_MEMBER_WAITS_MS
+        )
 
     @property
     def bootstrap(self) -> str:
@@ -74,6 +77,11 @@ class Cluster:
                 self._cluster, topic.encode(), partition, offset
             )
         )
+
+    def fail_next(self, request: int, error: int, times: int) -> None:
+        """Answer the next so many requests of a kind with an error, both as Kafka numbers them."""
+        errors = (ctypes.c_int * times)(*[error] * times)
+        self._lib.rd_kafka_mock_push_request_errors_array(self._cluster, request, times, errors)
 
     def down(self) -> None:
         """Cut all connections and refuse new ones. What is in the cluster stays."""
@@ -106,6 +114,10 @@ def _library() -> Any:
             number,
             [pointer, text, ctypes.c_int32, ctypes.c_int64],
         ),
+        "rd_kafka_mock_push_request_errors_array": (
+            None,
+            [pointer, ctypes.c_int16, ctypes.c_size_t, ctypes.POINTER(ctypes.c_int)],
+        ),
         "rd_kafka_mock_broker_set_down": (number, [pointer, ctypes.c_int32]),
         "rd_kafka_mock_broker_set_up": (number, [pointer, ctypes.c_int32]),
     }
@@ -125,36 +137,34 @@ class Control(socketserver.ThreadingTCPServer):
         self.commands: Mapping[str, Callable[..., None]] = {
             "create_topic": cluster.create_topic,
             "delete_before": cluster.delete_before,
+            "fail_next": cluster.fail_next,
             "down": cluster.down,
             "up": cluster.up,
-            "status": lambda: None,
         }
 
 
 class ControlTalk(socketserver.StreamRequestHandler):
-    """One connection to the control port. What is no command ends it."""
+    """One connection to the control port: one command, one answer."""
 
     server: Control
 
     def handle(self) -> None:
-        """Obey line after line."""
-        for line in self.rfile:
-            try:
-                asked = json.loads(line)
-                self.server.commands[asked.pop("do")](**asked)
-                answer = {}
-            except (KeyError, TypeError, AttributeError, ValueError) as error:
-                answer = {"error": str(error)}
-            self.wfile.write(json.dumps(answer).encode() + b"\n")
-            if answer and not isinstance(answer.get("error"), str):
-                return
+        """Obey one line."""
+        try:
+            asked = json.loads(self.rfile.readline(LONGEST_LINE))
+            self.server.commands[asked.pop("do")](**asked)
+            answer = {}
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            answer = {"error": f"{error}"}
+        self.wfile.write(json.dumps(answer).encode() + b"\n")
 
 
 def main(brokers: int, parent: int | None) -> None:
     """Be the cluster, until SIGTERM, or until `parent` is no longer this process's parent."""
     ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: ended.set())
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    # Ctrl-C is for whoever started it, and reaches all of a terminal's processes.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cluster = Cluster(brokers)
     with Control(cluster) as control:
         threading.Thread(target=control.serve_forever, daemon=True).start()

@@ -33,7 +33,9 @@ class NotAppended(LabError):
 class NotCommitted(LabError):
     """Raised when a commit did not reach the log, or the partition is no longer this consumer's.
 
-    The record will be delivered again, perhaps to another consumer.
+    Where the partition is another's now, the record will be delivered there again. Where it
+    is still ours (`assignment`), the log may have been away, or the group just rebalancing:
+    poll and commit once more, or `seek` the record; it does not come again by itself.
     """
 
     exit_code = 12
