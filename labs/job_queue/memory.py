@@ -279,7 +279,7 @@ class MemoryBus:
                 with self._changed:
                     if self._closed:
                         return
-                    next_s = self._broker.release_due()
+                    self._broker.release_due()
                     handed = [self._hand_out(one) for one in self._subscriptions]
                 for subscription, delivery in filter(None, handed):
                     try:
@@ -287,6 +287,8 @@ class MemoryBus:
                     except Exception:  # theirs; the others' deliveries must go on
                         log.exception("A subscriber of %s failed", subscription.queue)
             with self._changed:
+                # Looked at anew: who published meanwhile has woken nobody.
+                next_s = self._broker.release_due()
                 if not self._closed and not any(map(self._can_take, self._subscriptions)):
                     self._changed.wait(next_s)
 
