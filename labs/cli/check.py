@@ -118,6 +118,7 @@ def _judge_all(
     from labs.judge.attempt import new_seed
     from labs.judge.report import as_json as json_of
     from labs.judge.report import summary
+    from labs.judge.scenarios import needs_rabbitmq
 
     keeper = progress_of(name)
     reports: list[Report] = []
@@ -127,7 +128,8 @@ def _judge_all(
         progress() as tell,
         ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool,
     ):
-        broker = locate(progress=tell)
+        any_on_it = any(needs_rabbitmq(program.exercise) for program in programs)
+        broker = locate(progress=tell) if any_on_it else None
         tell(f"judging {len(programs)} programs")
 
         def judge(program: Program) -> Report:

@@ -22,6 +22,7 @@ from labs.journal import write_journals
 from labs.judge import report as reports
 from labs.judge.attempt import Attempt, attempt
 from labs.judge.catalogue import exercise
+from labs.judge.scenarios import needs_rabbitmq
 from labs.judge.verdicts import Outcome, Report
 from labs.pictures.picture import Picture
 from labs.pictures.sequence import draw_sequence
@@ -62,7 +63,7 @@ def judged(
     _is_a_command(slug, program)
     keeper = progress_of(name)
     with progress() as tell:
-        broker = locate(progress=tell)
+        broker = locate(progress=tell) if needs_rabbitmq(slug) else None
         made = attempt(slug, program, broker=broker, progress=keeper, seed=seed, tell=tell, cwd=cwd)
     if journal:
         write_journals(journal, made.journals)

@@ -16,11 +16,11 @@ import click
 from labs.broker.state import ROOT, FoundBroker
 from labs.cli.learner import complete_exercise
 from labs.cli.output import progress
-from labs.judge.catalogue import FOLDER, SLUGS, Exercise, exercise, read_exercise
+from labs.judge.catalogue import FOLDER, PROGRAMS, SLUGS, Exercise, exercise, read_exercise
 from labs.judge.misconceptions import MISCONCEPTIONS
 from labs.judge.verdicts import Outcome, Report
 
-PROGRAMS = ROOT / "tests" / "programs"
+SAMPLES = ROOT / "tests" / "programs"
 FILES = ("exercise.toml", "brief.md", "starter.py", "solution.py", "solution.md")
 WRONG_PROGRAMS = 3
 DESIGNS = 3
@@ -47,7 +47,7 @@ def check(exercises: tuple[str, ...], quick: bool) -> None:
     slugs = [slug for slug in SLUGS if slug in exercises] if exercises else list(SLUGS)
     for slug in exercises:
         exercise(slug)  # a name that is none is said before anything is run
-    faults = {slug: list(faults_of_files(FOLDER / slug, PROGRAMS / slug)) for slug in slugs}
+    faults = {slug: list(faults_of_files(FOLDER / slug, SAMPLES / slug)) for slug in slugs}
     if not quick:
         whole = [read_exercise(FOLDER / slug) for slug in slugs if not faults[slug]]
         faults |= faults_of_runs(whole)
@@ -77,8 +77,8 @@ def faults_of_files(folder: Path, programs: Path) -> Iterator[str]:
 
 def faults_of_contents(found: Exercise) -> Iterator[str]:
     """What an exercise with all its files lacks: a sentence each."""
-    if found.program not in ("worker", "producer"):
-        yield f"exercise.toml: a program is a worker or a producer, not {found.program!r}."
+    if found.program not in PROGRAMS:
+        yield f"exercise.toml: a program is one of {', '.join(PROGRAMS)}, not {found.program!r}."
     if found.shows not in MISCONCEPTIONS:
         yield f"exercise.toml: the belief {found.shows!r}, which the starter shows, is unknown."
     for belief, ladder in found.ladders.items():
@@ -103,9 +103,11 @@ def faults_of_contents(found: Exercise) -> Iterator[str]:
 def faults_of_runs(whole: list[Exercise]) -> dict[str, list[str]]:
     """Judge starters and solutions; what is wrong with each exercise."""
     from labs.broker.locate import locate
+    from labs.judge.scenarios import needs_rabbitmq
 
     with progress() as tell:
-        broker = locate(progress=tell)
+        any_on_it = any(needs_rabbitmq(found.slug) for found in whole)
+        broker = locate(progress=tell) if any_on_it else None
         faults: dict[str, list[str]] = {}
         for found in whole:
             tell(f"{found.slug}: starter and solution are judged")
@@ -113,7 +115,7 @@ def faults_of_runs(whole: list[Exercise]) -> dict[str, list[str]]:
     return faults
 
 
-def faults_of_run(found: Exercise, broker: FoundBroker) -> Iterator[str]:
+def faults_of_run(found: Exercise, broker: FoundBroker | None) -> Iterator[str]:
     """Judge starter and solution of an exercise, side by side: a sentence for each fault."""
     from labs.judge import engine
 

@@ -59,7 +59,7 @@ def attempt(
     slug: str,
     command: Sequence[str],
     *,
-    broker: FoundBroker,
+    broker: FoundBroker | None,
     progress: Progress,
     seed: str | None = None,
     tell: Callable[[str], None] | None = None,
@@ -68,7 +68,7 @@ def attempt(
     """Judge `command` in the exercise `slug` and count it as an attempt.
 
     Args:
-        broker: where the trials run.
+        broker: where the trials run; None where they need none (`engine.check`).
         progress: whose attempt it is, and the file that remembers.
         seed: repeats an attempt that had this seed.
         tell: told, in words, what is being done.

@@ -36,8 +36,12 @@ SLUGS = (
     "heartbeats",
     "poison",
     "idempotence",
+    "request-handler",
 )
 """The names of all exercises, in the order in which they build on each other."""
+
+PROGRAMS = ("worker", "producer", "handler", "consumer")
+"""The kinds of programs: of a queue's messages, of lines, of jobs, of a log's requests."""
 
 CONTRACT = "contract"
 """The id of the promise that is the program contract itself: to start, to connect, to stay."""
@@ -53,7 +57,7 @@ class Exercise:
     slug: str
     title: str
     program: str
-    """`worker` or `producer`."""
+    """One of PROGRAMS."""
     copies: int
     """How many copies of the program run side by side."""
     summary: str

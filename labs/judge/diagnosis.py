@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labs.judge.history import History
-from labs.judge.signs import failing, losing, publishing, repeating, settling
+from labs.judge.signs import committing, failing, losing, publishing, repeating, settling
 from labs.judge.signs.settling import Sign
 from labs.judge.verdicts import Outcome, Verdict
 
@@ -57,6 +57,8 @@ _STORED = frozenset({"in-queue", "sent-is-stored", "messages-survive"})
 _LOST = _STORED | {"done", "others-done"}
 _POISON = frozenset({"poison"})
 _IDEMPOTENCE = frozenset({"idempotence"})
+_REQUESTS = frozenset({"request-handler"})
+_TOO_EARLY = frozenset({"committed-after-done"})
 _ANY: frozenset[str] = frozenset()
 
 SIGNS: Sequence[Row] = (
@@ -86,6 +88,19 @@ SIGNS: Sequence[Row] = (
     Row(23, frozenset({"done", "taken-over"}), repeating.skipped_by_flag),
     Row(25, frozenset({"exactly-once"}), repeating.again_elsewhere_only, _IDEMPOTENCE),
     Row(24, frozenset({"exactly-once"}), repeating.done_twice, _IDEMPOTENCE),
+    # commits
+    Row(30, _ANY, committing.died_of_the_bad, _REQUESTS),
+    Row(47, _ANY, committing.died_of_a_refused_commit, _REQUESTS),
+    Row(41, _ANY, committing.both_did_the_same, _REQUESTS),
+    Row(43, frozenset({"done"}), committing.skipped_the_first, _REQUESTS),
+    Row(46, frozenset({"done"}), committing.waited_for_the_dead, _REQUESTS),
+    Row(40, frozenset({"all-committed"}), committing.never_committed, _REQUESTS),
+    Row(42, _TOO_EARLY, committing.committed_out_of_order, _REQUESTS),
+    Row(39, _TOO_EARLY, committing.committed_the_position, _REQUESTS),
+    Row(38, _TOO_EARLY, committing.committed_before_work, _REQUESTS),
+    Row(37, _TOO_EARLY, committing.committed_by_the_clock, _REQUESTS),
+    Row(44, frozenset({"laid-aside"}), committing.committed_the_failed, _REQUESTS),
+    Row(45, frozenset({"laid-aside"}), committing.went_on_without_it, _REQUESTS),
     # sharing
     Row(19, frozenset({"one-at-a-time", "none-idle", "shared"}), settling.no_limit),
     Row(20, frozenset({"one-at-a-time", "none-idle"}), settling.wide_limit),

@@ -13,12 +13,13 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from labs.broker import locate, processes
 from labs.broker.address import Address
@@ -30,14 +31,20 @@ from labs.judge import ground
 from labs.judge.family import marked
 from labs.judge.judging import judge_journals
 from labs.judge.leftovers import Note, keep_for_later, left_by_killed_checks, remove_folders
+from labs.judge.log_trial import run_log_trial
 from labs.judge.plan import Cancelled, Plan, Setting
-from labs.judge.scenarios import SCENARIOS, Scenario
+from labs.judge.scenarios import SCENARIOS, On, Scenario
 from labs.judge.trial import run_trial
 from labs.judge.verdicts import Report
 
 Progress = Callable[[str], None]
 LOOK_S = 0.2
 SIGNALS = ("SIGTERM", "SIGHUP")
+RUN: Mapping[On, Callable[[Plan[Any], Setting], Sequence[Event]]] = {
+    On.RABBITMQ: run_trial,
+    On.LOG: run_log_trial,
+}
+"""What runs a trial, by the ground that it runs on."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ def check(
     exercise: str,
     command: Sequence[str],
     *,
-    broker: FoundBroker | Address,
+    broker: FoundBroker | Address | None,
     seed: str,
     progress: Progress | None = None,
     cwd: Path | None = None,
@@ -62,7 +69,8 @@ def check(
     """Judge `command` in the exercise.
 
     Args:
-        broker: where the trials run; an address counts as somebody else's broker.
+        broker: where the trials run; an address counts as somebody else's broker. None will do
+            where an exercise is on a log (`Scenario.ground`): its trials make their own.
         seed: decides bodies, their order and the places of the faults.
         progress: told in words what is being done.
         cwd: where the program is started; default: here.
@@ -96,7 +104,7 @@ def run_trials(
     exercise: str,
     command: Sequence[str],
     *,
-    broker: FoundBroker | Address,
+    broker: FoundBroker | Address | None,
     seed: str,
     progress: Progress | None = None,
     cwd: Path | None = None,
@@ -106,11 +114,10 @@ def run_trials(
     if exercise not in SCENARIOS:
         raise BadInput(f"There is no exercise {exercise!r}.", remedy="`labs exercises` lists them.")
     scenario = SCENARIOS[exercise]
-    found = FoundBroker(broker, Source.SERVER) if isinstance(broker, Address) else broker
-    log_in(found.address)  # a broker that is away before the first trial is told at once
+    found = _broker_for(scenario, broker)
     clean_up_after_killed_checks(found)
     mark = f"check-{secrets.token_hex(6)}"
-    note = Note(mark, found.address.shown)
+    note = Note(mark, found.address.shown if found else "")
     with signals_as_exceptions(), working_folder(note) as folder:
         setting = Setting(
             exercise=exercise,
@@ -125,7 +132,18 @@ def run_trials(
             cancelled=threading.Event(),
         )
         (progress or (lambda _: None))(f"{exercise}: {_trials(scenario)}")
-        return _side_by_side(scenario.plans, setting, cancelled or threading.Event())
+        return _side_by_side(scenario, setting, cancelled or threading.Event())
+
+
+def _broker_for(scenario: Scenario, broker: FoundBroker | Address | None) -> FoundBroker | None:
+    """The RabbitMQ for its trials; None: they need none."""
+    if scenario.ground is not On.RABBITMQ:
+        return None
+    if broker is None:
+        raise BadInput(f"{scenario.slug} needs a broker.", remedy="`labs up` starts one.")
+    found = FoundBroker(broker, Source.SERVER) if isinstance(broker, Address) else broker
+    log_in(found.address)  # a broker that is away before the first trial is told at once
+    return found
 
 
 def _trials(scenario: Scenario) -> str:
@@ -134,15 +152,16 @@ def _trials(scenario: Scenario) -> str:
 
 
 def _side_by_side(
-    plans: Sequence[Plan], setting: Setting, cancelled: threading.Event
+    scenario: Scenario, setting: Setting, cancelled: threading.Event
 ) -> tuple[Sequence[Event], ...]:
     """Run the trials, each in a thread; when one fails or a signal comes, all are to end.
 
     The futures are waited for, and never a thread: `Thread.join`, interrupted by Ctrl-C, takes
     the thread for ended (Python 3.11), and what it made would stay.
     """
+    plans, run = scenario.plans, RUN[scenario.ground]
     pool = ThreadPoolExecutor(max_workers=len(plans))
-    trials = [pool.submit(run_trial, plan, setting) for plan in plans]
+    trials = [pool.submit(run, plan, setting) for plan in plans]
     running: set[Future[Sequence[Event]]] = set(trials)
     try:
         while running and not cancelled.is_set():
@@ -192,8 +211,11 @@ def signals_as_exceptions() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def clean_up_after_killed_checks(found: FoundBroker) -> None:
-    """Remove what checks left that were killed themselves: processes, vhosts, queues, folders."""
+def clean_up_after_killed_checks(found: FoundBroker | None) -> None:
+    """Remove what checks left that were killed themselves: processes, vhosts, queues, folders.
+
+    What is on a broker goes when a check comes by that uses this broker.
+    """
     for path, said in left_by_killed_checks():
         if "mark" in said:  # once: a check that is over starts nothing any more
             processes.kill(marked(str(said["mark"])))
@@ -201,12 +223,12 @@ def clean_up_after_killed_checks(found: FoundBroker) -> None:
             said = keep_for_later(path, said)
         for name in said.get("spare_vhosts", []):
             ground.remove_spare_vhost(locate.spare_node(), name)
-        mine = said.get("broker") == found.address.shown
+        mine = found is not None and said.get("broker") == found.address.shown
         try:
-            if mine and said.get("vhosts"):
+            if found and mine and said.get("vhosts"):
                 for name in said["vhosts"]:
                     ground.remove_vhost(found.address, name)
-            if mine and said.get("queues"):
+            if found and mine and said.get("queues"):
                 delete_queues(found.address, said["queues"])
         except LabError:
             continue  # the broker does not answer now: the note stays for the next check

@@ -47,7 +47,7 @@ def message_life(history: History, body: str, *, ending: str = "") -> Evidence:
     """One message's life; `ending` is told at the time of the run's last event."""
     message = history.messages.get(body)
     lines = list(_life(history, message)) if message else []
-    return _evidence(history, body, lines, ending)
+    return evidence_of(history, body, lines, ending)
 
 
 def program_life(
@@ -71,8 +71,8 @@ def program_life(
         tail = last_line(note)
         if copy in (None, note.copy) and tail:
             lines.append((note, f'{_name(note.copy)} said last on standard error: "{tail}"'))
-    lines += _blows(history, {copy} if copy else set(history.copies))
-    return _evidence(history, None, lines, ending)
+    lines += blows(history, {copy} if copy else set(history.copies))
+    return evidence_of(history, None, lines, ending)
 
 
 def last_line(note: Event) -> str:
@@ -92,10 +92,10 @@ def deliveries(history: History, chosen: Sequence[Delivery], *, ending: str = ""
         if settled := delivery.settled:
             lines.append((settled.event, _settled(delivery, named=True)))
     body = chosen[0].message.body if chosen else None
-    return _evidence(history, body, lines, ending)
+    return evidence_of(history, body, lines, ending)
 
 
-def _evidence(history: History, body: str | None, lines: list[Line], ending: str) -> Evidence:
+def evidence_of(history: History, body: str | None, lines: list[Line], ending: str) -> Evidence:
     unique = {(event.n, words): (event, words) for event, words in lines if words}
     ordered = sorted(unique.values(), key=lambda line: line[0].n)
     told = [f"{event.at_s:.3f} s  {words}" for event, words in ordered]
@@ -131,10 +131,10 @@ def _life(history: History, message: Message) -> Iterator[Line]:
     holders = {delivery.copy for delivery in message.deliveries}
     holders |= {publish.copy for publish in message.publishes}
     begin = min((e.n for e in history.life(message.body)), default=0)
-    yield from (line for line in _blows(history, holders) if line[0].n > begin)
+    yield from (line for line in blows(history, holders) if line[0].n > begin)
 
 
-def _blows(history: History, copies: set[str | None]) -> Iterator[Line]:
+def blows(history: History, copies: set[str | None]) -> Iterator[Line]:
     """What was done to these copies, and to the broker, and who ended by themselves."""
     for event in (*history.faults, *history.signals):
         asked_in_the_end = event.name == "terminate"

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 from labs.journal import Event
-from labs.judge.lives import Connection, Consumer, Delivery, Message, Process, Said
+from labs.judge.lives import Connection, Consumer, Delivery, Message, Place, Process, Said
 from labs.judge.wire import Wire
 
 _LINE = re.compile(r"\s*(?:\[[^\]]*\]\s*)?(done|sent)\b\s*(.*?)\s*", re.IGNORECASE | re.DOTALL)
@@ -49,6 +49,8 @@ class History:
         self.looks: list[Event] = []
         """The judge's looks at queues."""
         self.left: list[Event] = []
+        self.commits: list[Event] = []
+        """How far the judge saw the group come in the log, in order."""
         self.wire = Wire(self._message, self._process)
         self._others: dict[tuple[str | None, str | None], Message] = {}
         self._body_of: dict[str, str] = {}
@@ -86,6 +88,11 @@ class History:
     def queue(self) -> str:
         """The name that the program has as $QUEUE."""
         return str(self.run.get("queue", ""))
+
+    @property
+    def address_in(self) -> str:
+        """The variable of the environment that says where the broker is."""
+        return "KAFKA_BOOTSTRAP" if "topic" in self.run else "AMQP_URL"
 
     @property
     def copies(self) -> Sequence[str]:
@@ -192,6 +199,7 @@ class History:
         for delivery in message.deliveries:
             found += [delivery.began, delivery.over]
             found += [delivery.unheard.event] if delivery.unheard else []
+        found += message.appended
         for publish in message.publishes:
             found += [publish.began, publish.confirmed, publish.refused]
             found += [publish.returned, publish.committed]
@@ -201,7 +209,7 @@ class History:
 
     def _take(self, event: Event) -> None:
         lists = {"fault": self.faults, "signal": self.signals, "note": self.notes}
-        lists |= {"queue": self.looks, "left": self.left}
+        lists |= {"queue": self.looks, "left": self.left, "committed": self.commits}
         if event.kind in lists:
             lists[event.kind].append(event)
         match event.kind:
@@ -227,6 +235,8 @@ class History:
                 self._line(event)
             case "left":
                 self._left(event)
+            case "appended":
+                self._message_of(str(event.data.get("body", ""))).appended.append(event)
 
     def _publish(self, event: Event) -> None:
         body = str(event.data.get("body", ""))
@@ -235,6 +245,9 @@ class History:
         message.message_id = event.data.get("message_id")
         if message.message_id:
             self._body_of[message.message_id] = body
+        if "offset" in event.data:
+            place = event.data
+            message.place = Place(place["partition"], place["offset"], str(place["key"]))
 
     def _message_of(self, body: str) -> Message:
         if body not in self.messages:

@@ -182,14 +182,31 @@ class Said:
     to this process, or was said to be done more often than delivered."""
 
     @property
+    def is_borne_out(self) -> bool:
+        """Whether there was something to do it on: a delivery, or a record in the log.
+
+        Who reads a log is not watched on the wire. Its bodies can't be guessed either.
+        """
+        return self.delivery is not None or bool(self.message and self.message.place)
+
+    @property
     def copy(self) -> str | None:
         """Which copy said it."""
         return self.event.copy
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a record stands in a log, for ever."""
+
+    partition: int
+    offset: int
+    key: str
+
+
 @dataclass(slots=True, eq=False)
 class Message:
-    """One message of the judge's, or one line that a producer was given."""
+    """One message of the judge's, one line that a producer was given, or one record of a log."""
 
     body: str
     message_id: str | None = None
@@ -204,11 +221,15 @@ class Message:
     sent: list[Said] = field(default_factory=list)
     left: list[Event] = field(default_factory=list)
     """Where the judge found it when it emptied the queues."""
+    place: Place | None = None
+    """For a record: where it stands."""
+    appended: list[Event] = field(default_factory=list)
+    """Where the program appended it again."""
 
     @property
     def first_done(self) -> Said | None:
-        """The first line `done BODY` that the wire bears out."""
-        return next((said for said in self.done if said.delivery), None)
+        """The first line `done BODY` that is borne out."""
+        return next((said for said in self.done if said.is_borne_out), None)
 
 
 @dataclass(slots=True, eq=False)

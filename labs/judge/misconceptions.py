@@ -289,6 +289,86 @@ _ROWS = (
         "Put connecting, declaring and consuming into a loop that begins again after a short pause "
         "when the connection is lost.",
     ),
+    Misconception(
+        37,
+        "auto commit commits what I have finished",
+        "Who committed this offset, when, and what was your program doing at that moment?",
+        "enable.auto.commit, enable.auto.offset.store and auto.commit.interval.ms; "
+        "Consumer.commit.",
+        "Turn auto commit off, and commit each request yourself once it is done.",
+    ),
+    Misconception(
+        38,
+        "a commit says that I have received the request",
+        "The copy dies in the middle of this request. Where does the next one begin to read?",
+        "Consumer.commit, and what a committed offset means to the group.",
+        "Move the commit behind the work and its `done` line.",
+    ),
+    Misconception(
+        39,
+        "commit() commits the request that I have just done",
+        "Which offsets did that one commit set, and in which partitions?",
+        "Consumer.commit: without arguments it takes the consumer's position in every partition; "
+        "its parameters message and offsets.",
+        "Commit the very record that is done, by naming it, and nothing that was only read.",
+    ),
+    Misconception(
+        40,
+        "what I have read is gone from the log, so nothing has to be committed",
+        "The copy is started again. What tells the group where to go on?",
+        "Consumer.commit; group.id and committed offsets.",
+        "Commit each request when it is done.",
+    ),
+    Misconception(
+        41,
+        "each copy needs a group of its own",
+        "Who else did this request, and what makes two consumers share the work?",
+        "group.id: the members of one group divide the partitions among them.",
+        "Let all copies, and each after its restart, use the group that GROUP names.",
+    ),
+    Misconception(
+        42,
+        "requests that are in work side by side may each be committed when done",
+        "One commit says something of every record below it. Which of them was still in work?",
+        "What a committed offset means; Consumer.commit: offsets; pause and resume.",
+        "Commit only up to the first request of a partition that is not done, or work on one "
+        "request of a partition at a time.",
+    ),
+    Misconception(
+        43,
+        "a new group begins where the log begins",
+        "These requests were in the log before your group was. Where did it begin to read?",
+        "auto.offset.reset: earliest against latest, which is the default.",
+        "Let a group that has committed nothing begin at the first record.",
+    ),
+    Misconception(
+        44,
+        "a request that failed may be committed, for the error is in the program's own log",
+        "The group is done with this request, it says. Where is the request now?",
+        "Producer.produce, on_delivery and flush; then Consumer.commit.",
+        "Put what failed on the topic for it, wait until that is acknowledged, and commit then.",
+    ),
+    Misconception(
+        45,
+        "what I do not commit, the next poll gives me again",
+        "What did the next poll give you, and what did its commit say of the request before it?",
+        "Consumer.poll: it goes by the position, not by the commit; Consumer.seek.",
+        "Settle a request that failed before you go on: lay it aside and commit it, or seek back.",
+    ),
+    Misconception(
+        46,
+        "the group sees at once that a member has died",
+        "How long has nobody heard of the dead copy, and after how long is it given up?",
+        "session.timeout.ms (45 s unless you say so) and heartbeat.interval.ms.",
+        "Agree on the session timeout that SESSION_TIMEOUT_MS names, with a few heartbeats in it.",
+    ),
+    Misconception(
+        47,
+        "a commit always succeeds",
+        "Your copy ended when its commit was refused. What had changed in the group?",
+        "KafkaException; REBALANCE_IN_PROGRESS, ILLEGAL_GENERATION; rebalances of a group.",
+        "Catch a refused commit and go on polling: the request comes again, to you or another.",
+    ),
 )
 
 MISCONCEPTIONS: Mapping[int, Misconception] = MappingProxyType({row.number: row for row in _ROWS})

@@ -19,7 +19,17 @@ CPU_BUSY = 0.1
 """A program that uses more than this part of a core is at something."""
 IDLE_FRAMES = {"heartbeat", "basic.get", "basic.get-empty"}
 ALIVE = {"frame", "connected", "disconnected"}
-NEWS = {"line", "started", "exited", "signal", "fault", "published", "input"}
+NEWS = {
+    "committed",
+    "line",
+    "started",
+    "exited",
+    "signal",
+    "fault",
+    "published",
+    "input",
+    "appended",
+}
 
 
 class Patience:

@@ -10,15 +10,15 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Generic, Protocol, TypeVar
 
 from labs.broker.state import FoundBroker
 from labs.judge.bodies import Wave
 from labs.judge.leftovers import Note
 from labs.proxy.faults import Fault
 
-if TYPE_CHECKING:
-    from labs.judge.trial import Trial
+OnTrial = TypeVar("OnTrial", contravariant=True)
+"""The kind of trial: over RabbitMQ (`labs.judge.trial`) or over a log (`labs.judge.log_trial`)."""
 
 WAITS: Mapping[str, str] = {
     "ready": "the program to connect, declare the queue and consume it",
@@ -30,6 +30,8 @@ WAITS: Mapping[str, str] = {
     "published": "the program to publish what it had read",
     "sent": "the program to say that it had sent what it had read",
     "exit": "the program to end after the end of its input",
+    "taking-part": "each copy to take part",
+    "committed": "everything to be committed",
     "fault": "the moment at which the fault was to strike",
 }
 """What a trial waits for, by its key in a note `gave-up`."""
@@ -43,19 +45,19 @@ class Cancelled(Exception):
     """Raised inside a trial when the whole check is to end."""
 
 
-class Step(Protocol):
-    """One thing to do in a trial; a frozen value."""
+class Step(Protocol[OnTrial]):
+    """One thing to do in a trial of some kind; a frozen value."""
 
-    def run(self, trial: Trial) -> None:
+    def run(self, trial: OnTrial) -> None:
         """Do it; raises GaveUp when the steps after it make no sense any more."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Generic[OnTrial]):
     """One trial as data."""
 
     name: str
-    steps: tuple[Step, ...]
+    steps: tuple[Step[OnTrial], ...]
     waves: tuple[Wave, ...]
     copies: tuple[str, ...] = ("A",)
     faults: tuple[Fault, ...] = ()
@@ -75,7 +77,8 @@ class Setting:
     program: str
     """`worker` or `producer`."""
     command: tuple[str, ...]
-    broker: FoundBroker
+    broker: FoundBroker | None
+    """The RabbitMQ that trials run on; None: they need none."""
     seed: str
     mark: str
     """Marks the processes of this check."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from labs.judge.history import History
-from labs.judge.rules import failing, losses, producing, program, sharing, work
+from labs.judge.rules import committing, failing, losses, producing, program, sharing, work
 from labs.judge.rules.finding import Rule
 from labs.judge.verdicts import Outcome, Verdict
 
@@ -89,6 +89,11 @@ PRODUCER = Promise(
     "contract",
     "The program starts, connects to AMQP_URL, and publishes each line as it comes.",
     program.producer_keeps_contract,
+)
+CONSUMER = Promise(
+    "contract",
+    "The program starts, reads $TOPIC as a member of $GROUP, and runs until it is told to stop.",
+    program.consumer_keeps_contract,
 )
 EXITS = Promise("exits", "It exits with status 0 at the end of its input.", program.exits_0)
 DONE_ONCE = Promise("done", "Every message is done, once.", work.every_message_done)
@@ -262,6 +267,37 @@ _PROMISES: dict[str, tuple[Promise, ...]] = {
         ),
         LEFT,
         TIME,
+    ),
+    "request-handler": (
+        CONSUMER,
+        Promise(
+            "committed-after-done",
+            "No offset is committed past a request that is not done.",
+            committing.committed_after_done,
+        ),
+        Promise(
+            "done",
+            "Every request is done, although a copy dies.",
+            committing.every_request_done,
+            ("kill",),
+        ),
+        Promise(
+            "laid-aside",
+            "Each bad request ends in $TOPIC.failed, unchanged, and is never done.",
+            committing.bad_ones_laid_aside,
+        ),
+        Promise(
+            "in-order",
+            "Requests with the same key are done in the order in which they came.",
+            committing.in_order,
+        ),
+        Promise("shared", "Each copy takes part.", committing.each_copy_takes_part),
+        Promise("all-committed", "In the end everything is committed.", committing.all_committed),
+        Promise(
+            "takes-time",
+            "No request is done sooner than its work lasts.",
+            committing.takes_its_time,
+        ),
     ),
 }
 

@@ -1,4 +1,4 @@
-"""The eleven exercises as the judge runs them: for each, its trials as data.
+"""The thirteen exercises as the judge runs them: for each, its trials as data.
 
 A trial is waves of messages, faults on the wire, and steps. Lengths decide how long
 the work on a message lasts: those that a fault is aimed at are long enough to be
@@ -10,8 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
+from typing import Any
 
 from labs.judge.bodies import wave
+from labs.judge.log_steps import AllDone, Append, EachTakesPart, KillAtRequest
 from labs.judge.plan import Plan
 from labs.judge.steps import (
     Done,
@@ -46,14 +49,23 @@ from labs.proxy.faults import (
 )
 
 
+class On(Enum):
+    """What the trials of an exercise run on."""
+
+    RABBITMQ = "RabbitMQ"
+    LOG = "a partitioned log"
+
+
 @dataclass(frozen=True)
 class Scenario:
     """How one exercise is tried."""
 
     slug: str
     program: str
-    """`worker` or `producer`."""
-    plans: tuple[Plan, ...]
+    """`worker` or `producer`; `handler` of jobs; `consumer` of a log."""
+    plans: tuple[Plan[Any], ...]
+    """All of the kind that its ground asks for."""
+    ground: On = On.RABBITMQ
 
 
 TWO = ("A", "B")
@@ -180,6 +192,41 @@ IDEMPOTENCE = (
     ),
 )
 
+# Of what is there before the first copy, each partition has a part. Small waves follow until each
+# copy has had one. The long request lasts longer than the 5 s after which clients commit by clock.
+SMALL = (wave(11, 9, 14, 8),) * 6
+EACH = EachTakesPart(tuple(range(1, 7)))
+REQUEST_HANDLER = (
+    Plan(
+        "killed",
+        (
+            Append(0),
+            Start(),
+            EACH,
+            Append(7),
+            KillAtRequest("A"),
+            Start(("A",)),
+            AllDone(),
+            Append(8),
+            AllDone(committed=True),
+        ),
+        (
+            wave(31, 26, 34, 29, 28, 33, 27, 30),
+            *SMALL,
+            wave(43, 38, 46, 41, 39, 44, ("bad ", 24), 40, 37, 42, 36, 45, 38, 41),
+            wave(22, ("not bad ", 25), 18, ("bad: ", 19), 24, 17, 21),
+        ),
+        TWO,
+    ),
+    Plan(
+        "long-work",
+        (Append(0), Start(), EACH, Append(7), AllDone(), Append(8), AllDone(committed=True)),
+        (wave(24, 19, 27, 22, 21), *SMALL, wave(187, 15, 23, 18, 26), wave(14, 20, 17, 12, 16)),
+        TWO,
+        delay_s=0.03,
+    ),
+)
+
 SCENARIOS: Mapping[str, Scenario] = {
     scenario.slug: scenario
     for scenario in (
@@ -194,6 +241,12 @@ SCENARIOS: Mapping[str, Scenario] = {
         Scenario("heartbeats", "worker", (HEARTBEATS,)),
         Scenario("poison", "worker", (POISON,)),
         Scenario("idempotence", "worker", IDEMPOTENCE),
+        Scenario("request-handler", "consumer", REQUEST_HANDLER, On.LOG),
     )
 }
 """By slug, in the order of the exercises."""
+
+
+def needs_rabbitmq(slug: str) -> bool:
+    """Whether the trials of this exercise run on the lab's broker; else they make their own log."""
+    return SCENARIOS[slug].ground is On.RABBITMQ

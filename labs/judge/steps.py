@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from labs.judge.copies import QUIET_S, Copies
 from labs.judge.plan import GaveUp
-from labs.judge.trial import QUIET_S, Trial
+from labs.judge.trial import Trial
 
 START_S = RECONNECT_S = 30.0
 """So long a program may take to be at work, or at work again."""
@@ -33,7 +34,7 @@ class Start:
 
     copies: tuple[str, ...] = ()
 
-    def run(self, trial: Trial) -> None:
+    def run(self, trial: Copies) -> None:
         """Start each that does not run: where a kill missed its aim, the copy is still there."""
         for copy in self.copies or trial.plan.copies:
             if copy not in trial.programs or not trial.programs[copy].is_running:

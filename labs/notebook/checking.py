@@ -25,6 +25,7 @@ from labs.judge.attempt import Attempt, attempt
 from labs.judge.catalogue import exercise as the_exercise
 from labs.judge.progress import Progress, learner_name
 from labs.judge.report import belief, broken_lines, in_words, promise_lines, standard_error, summary
+from labs.judge.scenarios import needs_rabbitmq
 from labs.judge.verdicts import Outcome, Report
 from labs.notebook import failures
 from labs.notebook.display import Live, Piece, progress_bar
@@ -71,7 +72,7 @@ def check(
         made = attempt(
             exercise,
             words,
-            broker=locate(progress=tell),
+            broker=locate(progress=tell) if needs_rabbitmq(exercise) else None,
             progress=keeper,
             seed=seed,
             tell=tell,

@@ -26,6 +26,7 @@ class Tale:
         copies: tuple[str, ...] = ("A", "B"),
         trial: str = "trial",
         delay_s: float = 0.1,
+        ground: Mapping[str, Any] | None = None,
     ) -> None:
         self.now_s = 0.0
         self.delay_s = delay_s
@@ -38,8 +39,9 @@ class Tale:
         self._number: dict[str, int] = {}
         self._numbers: dict[tuple[str, str], int] = {}
         self._delivered_at: dict[tuple[str, str], float] = {}
-        data = {"exercise": exercise, "trial": trial, "queue": QUEUE, "delay_s": delay_s}
-        self.event("run", data=data | {"copies": list(copies), "seed": "s"})
+        data = {"exercise": exercise, "trial": trial, "delay_s": delay_s, "seed": "s"}
+        data |= {"copies": list(copies)}
+        self.event("run", data=data | dict(ground or {"queue": QUEUE}))
 
     @property
     def events(self) -> list[Event]:

@@ -14,6 +14,7 @@ from labs.judge.diagnosis import SIGNS
 from labs.judge.judging import judge_journals
 from labs.judge.misconceptions import MISCONCEPTIONS
 from labs.judge.verdicts import Outcome
+from tests.judge.log_tale import LogTale
 from tests.judge.tale import QUEUE, Tale
 
 FAILED = f"{QUEUE}.failed"
@@ -185,6 +186,28 @@ SHOWN: list[tuple[int, str, Callable[[], Tale]]] = [
     (34, "again and again", slept_and_reconnected),
     (36, "it ended", lambda: Tale("reconnect", copies=("A",)).worker("A").published("x")
         .delivered("A", "x").fault("cut").lost("A").exited("A", 0)),
+    (30, "a request", lambda: LogTale().put("x", "bad", "y").began().did("A", "x").dies("A")),
+    (37, "some passed in the middle of their work", lambda: LogTale()
+        .put("u", "v", "w", "x", "y").began().done("A", "u").done("A", "v").done("A", "w")
+        .committed("x").done("A", "x").done("A", "y")),
+    (38, "each passed before its work", lambda: LogTale().put("x", "y").began()
+        .committed("x").done("A", "x").committed("y").done("A", "y")),
+    (39, "what was read ahead", lambda: LogTale().put("x", "y", "z").began().done("A", "x")
+        .committed("z").done("A", "y").done("A", "z")),
+    (40, "no commit at all", lambda: LogTale().put("x").began().done("A", "x").is_killed("A")
+        .done("B", "x")),
+    (41, "all of it in each copy", lambda: LogTale().put("x", "y").began().done("A", "x")
+        .done("B", "x").done("A", "y").done("B", "y")),
+    (42, "a later one was done first", lambda: LogTale().put("x", "y").began().done("A", "y")
+        .committed("y").done("A", "x")),
+    (43, "what was there before it", lambda: LogTale().put("x").began().put("y").did("A", "y")),
+    (44, "as if it were done", lambda: LogTale().put("bad", "x").began().committed("bad")
+        .did("A", "x")),
+    (45, "the next one's commit", lambda: LogTale().put("bad", "x").began().did("A", "x")),
+    (46, "nobody took over", lambda: LogTale().put("x", "y").began().did("A", "x")
+        .is_killed("A")),
+    (47, "it ended", lambda: LogTale().put("x", "y").began().did("A", "x").done("B", "y")
+        .dies("B", saying="KafkaError{code=REBALANCE_IN_PROGRESS,val=27}")),
 ]  # fmt: skip
 
 

@@ -262,4 +262,5 @@ def test_the_exercises_are_those_of_the_contract() -> None:
         "heartbeats",
         "poison",
         "idempotence",
+        "request-handler",
     ]

@@ -64,10 +64,11 @@ def connects(history: History) -> Finding | None:
         who, elsewhere = about(note), note.data.get("elsewhere")
         if any(connection.copy == who for connection in history.connections):
             continue  # it did so later, such as a producer that read all of its input first
-        seen = f"{who} never connected to the broker at AMQP_URL"
+        seen = f"{who} never connected to the broker at {history.address_in}"
         if elsewhere:
             places = elsewhere if isinstance(elsewhere, str) else ", ".join(map(str, elsewhere))
-            seen += f"; it was connected to {places} instead. The address has to come from AMQP_URL"
+            seen += f"; it was connected to {places} instead. The address has to come from "
+            seen += history.address_in
         return broken(seen + ".", program_life(history, who, ending=f"{who} had not connected"))
     return KEPT
 
@@ -173,6 +174,9 @@ PRODUCER: Sequence[Rule] = (
 )
 
 
+CONSUMER: Sequence[Rule] = (starts, is_tame, stays, connects, stops)
+
+
 def worker_keeps_contract(history: History) -> Finding:
     """All of it, for a worker."""
     return first_of(history, WORKER)
@@ -181,6 +185,11 @@ def worker_keeps_contract(history: History) -> Finding:
 def producer_keeps_contract(history: History) -> Finding:
     """All of it, for a producer."""
     return first_of(history, PRODUCER)
+
+
+def consumer_keeps_contract(history: History) -> Finding:
+    """All of it, for a consumer of a log."""
+    return first_of(history, CONSUMER)
 
 
 def about(note: Event) -> str:
@@ -212,7 +221,8 @@ def _ended(history: History, process: Process) -> str:
     words = f"{process.copy} ended by itself after {lasted:.1f} s, with status {status}"
     note = next((n for n in history.noted("stderr") if n.copy in (None, process.copy)), None)
     last = last_line(note) if note else ""
-    if not any(connection.process is process for connection in history.connections):
+    opened = any(connection.process is process for connection in history.connections)
+    if history.queue and not opened:  # who reads a log is not watched on the wire
         words += ", and had not connected to AMQP_URL"
     return f'{words}. It said last: "{last}".' if last else f"{words}, without a word of error."
 
