@@ -96,7 +96,8 @@ class Replica:
     @property
     def committed(self) -> dict[int, int]:
         """Partition's number to the group's committed offset."""
-        found = self.log.committed(self.service.settings.queue.group_id, TOPIC)
+        settings = self.service.settings
+        found = self.log.committed(settings.queue.group_id, settings.topic.name)
         return {partition.number: offset for partition, offset in found.items()}
 
     @property
@@ -105,7 +106,7 @@ class Replica:
 
     @property
     def failed(self) -> list[Record]:
-        return records(self.log, FAILED)
+        return records(self.log, self.service.settings.failed_topic.name)
 
 
 def settings(**queue: Any) -> DriverSettings:
@@ -135,7 +136,3 @@ def records(log: Log, topic: str) -> list[Record]:
     finally:
         consumer.close()
     return sorted(found, key=lambda record: (record.partition, record.offset))
-
-
-def partition_of(appended: Appended) -> Partition:
-    return appended.partition
