@@ -36,6 +36,7 @@ COMMANDS = {
     "progress": ("labs.cli.progress", "Show what is passed, what is open, and attempts."),
     "judge": ("labs.cli.judge", "Judge again a run that --journal kept."),
     "jobs": ("labs.cli.jobs", "A job queue: queue jobs, handle them, mend those that failed."),
+    "driver": ("labs.cli.driver", "A driver: an API before a request queue, and its replicas."),
     "proxy": ("labs.cli.proxy", "Listen to what any AMQP program says to its broker."),
     "draw": ("labs.cli.draw", "Draw a recorded conversation as a sequence diagram."),
     "dev": ("labs.cli.dev", "For those who write exercises: are they complete?"),

@@ -136,7 +136,8 @@ def _parsed(body: bytes) -> LifecycleExecutionRequest:
         return LifecycleExecutionRequest.model_validate_json(body)
     except ValidationError as error:
         wrong = "; ".join(
-            f"{'.'.join(str(part) for part in one['loc']) or 'the body'}: {one['msg']}"
+            f"{'.'.join(str(part) for part in one['loc']) or 'the body'}: "
+            f"{one['msg'].removeprefix('Value error, ')}"
             for one in error.errors(include_input=False, include_url=False)
         )
         raise Refused(400, f"The request is not right. {wrong}.") from None

@@ -14,7 +14,7 @@ from labs.request_queue import (
     RequestQueue,
     What,
 )
-from labs.request_queue.log import Appended, Log, NotAppended, Partition, Record
+from labs.request_queue.log import Appended, Log, NotAppended, Record
 from labs.request_queue.work import Handler
 from labs.settings import load
 from labs.waiting import wait_until
