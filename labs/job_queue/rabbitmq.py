@@ -158,9 +158,12 @@ class RabbitBus:
     def close(self) -> None:
         """Close the connections; what is unsettled goes back to its queue."""
         self._consumer.mute()
-        self._consumer.link.close(last=self._consumer.flush_all)
-        self._publisher.link.close()
+        links = (self._consumer.link, self._publisher.link)
+        links[0].leave(self._consumer.flush_all)
+        links[1].leave()
         self._publisher.close()
+        for link in links:
+            link.join()
 
     def _ask(self, question: Question) -> Any:
         return self._consumer.link.ask(question, patience_s=self._patience_s)

@@ -35,7 +35,7 @@ CONNECT_TIMEOUT_S = 5.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 STEADY_S = 2.0
 """A connection that lasted so long was a good one: pauses begin anew."""
-GOODBYE_S = 5.0
+GOODBYE_S = 2.0
 NOT_FOUND = 404
 
 Question = Callable[[Channel, Callable[[Any], None]], object]
@@ -248,8 +248,8 @@ class Link:
         if not answer.cancelled() and self._connection is not None:
             self._connection.channel(on_open_callback=opened).add_on_close_callback(closed)
 
-    def close(self, *, last: Callable[[], None] | None = None) -> None:
-        """Say goodbye, after `last` was done in the link's thread; returns when all is over."""
+    def leave(self, last: Callable[[], None] | None = None) -> None:
+        """Begin to say goodbye, once `last` was done in the link's thread; `join` waits for it."""
         with self._state:
             self._closing.set()
             self._state.notify_all()
@@ -270,6 +270,9 @@ class Link:
         connection = self._connection
         if connection is not None:
             connection.ioloop.add_callback_threadsafe(goodbye)
+
+    def join(self) -> None:
+        """Wait until all is over; a broker that does not answer is left without its goodbye."""
         if self._thread.ident is not None and not self.is_own_thread():
             self._thread.join(GOODBYE_S + CONNECT_TIMEOUT_S)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from labs.job_queue import marks
 from labs.job_queue.bus import Message
 from labs.job_queue.outcomes import (
+    LONGEST_DOUBLING,
     LONGEST_REASON_B,
     LONGEST_TRACEBACK_B,
     Outcome,
@@ -115,6 +116,9 @@ def test_the_pause_doubles_from_one_second_to_sixty() -> None:
     pauses = [Patience().pause_s(attempt) for attempt in range(1, 10)]
 
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert Patience().pauses_s() == (1, 2, 4, 8, 16, 32, 60)
+    assert Patience(5, 5).pauses_s() == (5,)
+    assert len(Patience(1e-300, 1e300).pauses_s()) == LONGEST_DOUBLING
 
 
 @given(st.integers(), st.floats(0.001, 10), st.floats(10, 1000))
