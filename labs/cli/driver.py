@@ -18,6 +18,7 @@ from labs.errors import BadInput, LabError
 
 if TYPE_CHECKING:
     from labs.request_queue import LifecycleRequestQueueService, RequestEvent, RequestQueue
+    from labs.request_queue.metrics import Counts
 
 HEALTH_WITHIN_S = 2.0
 COLOURS = {"done": "green", "answered": "red", "failed": "red", "put back": "yellow"}
@@ -58,6 +59,7 @@ def serve(file: Path | None, host: str, port: int, works: bool, direct: bool, **
     Examples:
       labs driver serve --work
       curl -s localhost:8300/management/health
+      curl -s localhost:8300/management/metrics
       curl -s localhost:8300/api/driver/lifecycle/execute \\
         -H 'Content-Type: application/json' -d '{"lifecycleName": "Start",
         "driverFiles": "", "systemProperties": {}, "deploymentLocation": {"name": "here"}}'
@@ -65,6 +67,7 @@ def serve(file: Path | None, host: str, port: int, works: bool, direct: bool, **
     from labs.request_queue.driver import ResourceDriverService
     from labs.request_queue.driver_api import create_app
     from labs.request_queue.driver_server import serving
+    from labs.request_queue.metrics import Counts
     from labs.request_queue.stopping import Stop, signals_stop
 
     enabled = False if direct else None if which["settings"] else True
@@ -73,14 +76,16 @@ def serve(file: Path | None, host: str, port: int, works: bool, direct: bool, **
         raise BadInput("--work needs the queue.", remedy="Leave out --direct, or enable it.")
     stop = Stop()
     vitals: dict[str, Callable[[], None]] = {}
+    counts = Counts()
     with signals_stop(stop.want), ExitStack() as stack:
         service = stack.enter_context(the_service(settings)) if settings.queue.enabled else None
         if service:
             vitals["broker"] = partial(service.check, HEALTH_WITHIN_S)
         if service and works:
-            vitals["replica"] = stack.enter_context(_Replica(service, file)).check
+            vitals["replica"] = stack.enter_context(_Replica(service, file, counts)).check
         driver = _driver(file) if service is None else None
-        app = create_app(ResourceDriverService(settings, driver=driver, requests=service), vitals)
+        front = ResourceDriverService(settings, driver=driver, requests=service)
+        app = create_app(front, vitals, partial(_numbers, service, counts))
         url = stack.enter_context(serving(app, host, port))
         click.echo(f"Serving {url}/api/driver/lifecycle/execute. Ctrl-C ends it.", err=True)
         stop.wait()
@@ -174,17 +179,15 @@ def responses(failed: bool, count: int | None, **which: Any) -> None:
 @driver_options
 def status(as_json: bool, **which: Any) -> None:
     """Say how many requests wait, partition by partition."""
+    from labs.request_queue.metrics import of_queue
+
     with the_service(settings_of(**which)) as service:
+        if as_json:
+            print_json(of_queue(service))
+            return
         depth = service.depth()
         topic = service.settings.topic.name
     waiting = sum(lane.waiting for lane in depth)
-    if as_json:
-        lanes = [
-            {"partition": d.partition, "first": d.first, "committed": d.committed, "end": d.end}
-            for d in depth
-        ]
-        print_json({"topic": topic, "waiting": waiting, "partitions": lanes})
-        return
     click.echo(f"{topic}: {waiting} waiting.")
     for lane in depth:
         if lane.end:
@@ -206,8 +209,14 @@ def settings() -> None:
 class _Replica:
     """A replica in a thread, beside the API."""
 
-    def __init__(self, service: LifecycleRequestQueueService, file: Path | None) -> None:
-        self._queue = _queue(service, file, "replica", _print_event)
+    def __init__(
+        self, service: LifecycleRequestQueueService, file: Path | None, counts: Counts
+    ) -> None:
+        def tell(event: RequestEvent) -> None:
+            counts(event)
+            _print_event(event)
+
+        self._queue = _queue(service, file, "replica", tell)
         self._thread = threading.Thread(target=self._queue.run, name="replica", daemon=True)
 
     def check(self) -> None:
@@ -221,6 +230,12 @@ class _Replica:
 
     def __exit__(self, *_: object) -> None:
         self._queue.close()
+
+
+def _numbers(service: LifecycleRequestQueueService | None, counts: Counts) -> dict[str, object]:
+    from labs.request_queue.metrics import of_queue
+
+    return {} if service is None else {**of_queue(service), "replica": counts.numbers()}
 
 
 def _value(text: str) -> Any:

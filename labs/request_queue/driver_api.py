@@ -25,13 +25,14 @@ from starlette.exceptions import HTTPException
 
 from labs.errors import LabError
 from labs.request_queue.driver import ResourceDriver
-from labs.request_queue.log import LogUnreachable, NoSuchTopic, NotAppended
 from labs.request_queue.requests import MAX_REQUEST_BYTES, RequestRefused, RequestTooLarge
 
 logger = logging.getLogger(__name__)
 OK, UNHEALTHY = "OK", "UNHEALTHY"
 Vitals = Mapping[str, Callable[[], None]]
 """What must be well, by name; each raises a `LabError` when it is not."""
+Metrics = Callable[[], Mapping[str, object]]
+"""Numbers by name; raises a `LabError` when they can't be had."""
 
 
 class DeploymentLocation(BaseModel):
@@ -72,9 +73,11 @@ class Refused(Exception):
         self.status = status
 
 
-def create_app(driver: ResourceDriver, vitals: Vitals | None = None) -> FastAPI:
-    """The API of the driver; `vitals` are asked by the health check, besides the API itself."""
-    app = FastAPI(title="Resource Driver", redoc_url=None)
+def create_app(
+    driver: ResourceDriver, vitals: Vitals | None = None, metrics: Metrics | None = None
+) -> FastAPI:
+    """The API of the driver; `vitals` are asked by the health check, `metrics` by the metrics."""
+    app = FastAPI(title="Resource Driver", docs_url=None, redoc_url=None)
     asking = ThreadPoolExecutor(2, thread_name_prefix="health")
 
     @app.post(
@@ -106,6 +109,14 @@ def create_app(driver: ResourceDriver, vitals: Vitals | None = None) -> FastAPI:
         well = all(vital["status"] == OK for vital in report.values())
         report["app"]["status"] = OK if well else UNHEALTHY
         return JSONResponse({"vitals": report}, 200 if well else 503)
+
+    @app.get("/management/metrics", summary="How much waits, and what became of the rest")
+    async def numbers() -> Response:
+        ask = metrics or dict[str, object]
+        try:
+            return JSONResponse(dict(await asyncio.get_running_loop().run_in_executor(asking, ask)))
+        except LabError as error:
+            raise Refused(503, str(error)) from error
 
     @app.exception_handler(Refused)
     async def refused(_: Request, error: Refused) -> Response:
@@ -150,7 +161,7 @@ def _executed(driver: ResourceDriver, fields: dict[str, Any]) -> dict[str, Any]:
         raise Refused(413, f"{error} {error.remedy}") from error
     except RequestRefused as error:
         raise Refused(400, f"{error} {error.remedy}") from error
-    except (LogUnreachable, NotAppended, NoSuchTopic) as error:
+    except LabError as error:
         logger.warning("A request was not taken: %s", error)
         raise Refused(503, f"The request was not taken; send it again later. {error}") from error
     except Exception as error:

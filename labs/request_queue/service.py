@@ -6,7 +6,6 @@ needed, so that a service can be built while its log is not there.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -68,7 +67,6 @@ class LifecycleRequestQueueService:
         self._topic = self.settings.topic.name
         self._clock = clock
         self._made = False
-        self._making = threading.Lock()
 
     def queue_lifecycle_request(
         self, request: Mapping[str, Any], *, timeout_s: float = APPEND_S
@@ -125,18 +123,17 @@ class LifecycleRequestQueueService:
         Raises:
             LogUnreachable: the log is not there.
         """
-        with self._making:
-            if self._made:
-                return
-            queue, events = self.settings.queue, self.settings.messaging.topics
-            for topic, wanted in (
-                (self.settings.topic, queue.topic.auto_create),
-                (self.settings.failed_topic, queue.failed_topic.auto_create),
-                (self.settings.responses_topic, events.lifecycle_execution_events.auto_create),
-            ):
-                if wanted:
-                    self.log.ensure_topic(topic)
-            self._made = True
+        if self._made:
+            return
+        queue, events = self.settings.queue, self.settings.messaging.topics
+        for topic, wanted in (
+            (self.settings.topic, queue.topic.auto_create),
+            (self.settings.failed_topic, queue.failed_topic.auto_create),
+            (self.settings.responses_topic, events.lifecycle_execution_events.auto_create),
+        ):
+            if wanted:  # two threads may both ask for it: it is made once
+                self.log.ensure_topic(topic)
+        self._made = True
 
     def depth(self) -> list[Depth]:
         """How each partition stands.

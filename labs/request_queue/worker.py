@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from labs.errors import BadInput, LabError
+from labs.errors import BadInput, LabError, WaitedTooLong
 from labs.request_queue.configuration import DriverSettings
 from labs.request_queue.events import Observer, RequestEvent, What
 from labs.request_queue.lifecycle import LifecycleExecution, failed
@@ -130,7 +130,11 @@ class RequestQueue:
         self._stop.want()
 
     def close(self) -> None:
-        """Stop, and leave the group: our partitions go to others at once. Twice is no error."""
+        """Stop, and leave the group: our partitions go to others at once. Twice is no error.
+
+        While `run` runs, it may be called from any thread, and returns when `run` has left; who
+        calls `process_request` calls it in the same thread.
+        """
         self.stop()
         if self._running in (None, threading.current_thread()):
             self._leave()
@@ -147,7 +151,7 @@ class RequestQueue:
                     on_revoked=self._on_revoked,
                     on_lost=self._on_lost,
                 )
-            except LogUnreachable as error:
+            except (LogUnreachable, WaitedTooLong) as error:
                 logger.warning("%s waits for the log: %s", self.name, error)
                 self._stop.wait(max(timeout_s, self._retry_s()))
                 return None

@@ -27,6 +27,7 @@ from labs.request_queue.driver import ResourceDriverService
 from labs.request_queue.driver_api import create_app
 from labs.request_queue.driver_server import serving
 from labs.request_queue.log import Appended
+from labs.request_queue.metrics import Counts, of_queue
 from tests.request_queue.replica import TOPIC, Replica, records, settings
 
 EXECUTE = "/api/driver/lifecycle/execute"
@@ -308,6 +309,31 @@ def test_health_answers_while_many_requests_wait_for_a_log_that_is_gone() -> Non
         finally:
             released.set()
         assert {response.result().status_code for response in waiting} == {202}
+
+
+def test_metrics_say_how_much_waits_for_how_long_and_what_became_of_the_rest() -> None:
+    counts = Counts()
+    replica = Replica(lambda request: request["n"] == 1, first_pause_s=0.01)
+    replica.queue._observer = counts
+    app = create_app(
+        ResourceDriverService(settings(enabled=True), requests=replica.service),
+        metrics=lambda: {**of_queue(replica.service), "replica": counts.numbers()},
+    )
+    replica.queues("a", n=1)
+    for _ in range(3):
+        replica.queues("b", n=2)
+    for _ in range(5):
+        replica.processes()
+    with serving(app) as url:
+        said = httpx.get(f"{url}/management/metrics", timeout=20).json()
+        assert said["waiting"] == 3
+        assert said["replica"]["done"] == 1
+        assert said["replica"]["put_back"] == 4
+        assert said["replica"]["most_attempts"] == 1
+        assert said["replica"]["last_age_s"] >= 0
+        assert isinstance(replica.log, MemoryLog)
+        replica.log.down()
+        assert httpx.get(f"{url}/management/metrics", timeout=20).status_code == 503
 
 
 def test_what_is_being_answered_when_it_stops_is_answered() -> None:

@@ -282,6 +282,25 @@ def test_a_commit_that_fails_is_made_up_for_and_the_work_not_done_again() -> Non
     assert replica.committed == {place.partition.number: 2}
 
 
+def test_a_partition_that_is_lost_before_the_commit_holds_nothing_up() -> None:
+    log = MemoryLog()
+
+    def handler(_: dict[str, Any]) -> bool:
+        if len(replica.saw(What.TAKEN)) == 1:
+            with log.changed:  # the log counts us out
+                assert replica.queue._share is not None
+                consumer: Any = replica.queue._share.consumer
+                log._group(replica.service.settings.queue.group_id).leave(consumer)
+        return True
+
+    replica = Replica(handler, log)
+    place = replica.queues("a")
+    assert replica.processes() is What.DONE
+    assert replica.committed == {}
+    assert replica.processes() is What.DONE, "it comes again, and is done again"
+    assert replica.committed == {place.partition.number: 1}
+
+
 def test_an_observer_is_told_what_becomes_of_each_request_where_and_when() -> None:
     replica = Replica(done, name="replica-1")
     place = replica.queues("a")
