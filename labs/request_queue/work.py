@@ -12,6 +12,7 @@ import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any
 
 from labs.errors import BadInput
@@ -63,47 +64,62 @@ def callable_of(handler: RequestHandler | Handler) -> Handler:
 
 
 class Work:
-    """A request being handled. The thread dies with the process: nobody waits for it for ever."""
+    """A request being handled."""
 
-    def __init__(self, handler: Handler, request: Request) -> None:
-        """Begin."""
+    def __init__(self, request: Request) -> None:
         self.request = request
         self.lost = False
         """The partition is another replica's by now: what comes out is nobody's any more."""
         self.settled: What | None = None
         """What became of it, if that was seen to while the partition was handed over."""
-        self._handler = handler
-        self._verdict = Verdict(why="The handler has not ended.")
-        self._ended = threading.Event()
-        threading.Thread(
-            target=self._run, name=f"request {request.request_id[:40]}", daemon=True
-        ).start()
+        self.verdict = Verdict(why="The handler has not ended.")
+        self.ended = threading.Event()
 
     def wait(self, timeout_s: float) -> bool:
         """Whether the handler has ended, after waiting for it."""
-        return self._ended.wait(timeout_s)
+        return self.ended.wait(timeout_s)
 
-    @property
-    def verdict(self) -> Verdict:
-        """How it ended."""
-        return self._verdict
 
-    def _run(self) -> None:
-        try:
-            self._verdict = self._verdict_of(self._handler(self.request.body))
-        except BaseException as error:  # noqa: BLE001 - sys.exit() in a handler is a failure too
-            self._verdict = failure(error)
-        finally:
-            self._ended.set()
+class Hands:
+    """The thread in which a handler works. It dies with the process: nobody waits for it."""
 
-    def _verdict_of(self, result: object) -> Verdict:
-        if result is True or result is False:
-            return Verdict(result)
-        returned = "None" if result is None else f"a {type(result).__name__}"
-        return Verdict(
-            why=f"The handler returned {returned}, neither True (done) nor False (not yet). "
-            "Is a return forgotten?"
-        )
+    def __init__(self, handler: RequestHandler | Handler) -> None:
+        """Raises `BadInput` for what is no handler."""
+        self._handler = callable_of(handler)
+        self._todo: SimpleQueue[Work | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def begin(self, request: Request) -> Work:
+        """Begin with a request; the one before it has ended."""
+        work = Work(request)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._live, name="request-handler", daemon=True)
+            self._thread.start()
+        self._todo.put(work)
+        return work
+
+    def rest(self) -> None:
+        """End the thread, once it has nothing in hand."""
+        self._todo.put(None)
+
+    def _live(self) -> None:
+        while (work := self._todo.get()) is not None:
+            try:
+                work.verdict = _verdict_of(self._handler(work.request.body))
+            except BaseException as error:  # noqa: BLE001 - sys.exit() in a handler fails too
+                work.verdict = failure(error)
+            finally:
+                work.ended.set()
+
+
+def _verdict_of(result: object) -> Verdict:
+    if result is True or result is False:
+        return Verdict(result)
+    returned = "None" if result is None else f"a {type(result).__name__}"
+    return Verdict(
+        why=f"The handler returned {returned}, neither True (done) nor False (not yet). "
+        "Is a return forgotten?"
+    )
 
 
 def failure(error: BaseException) -> Verdict:

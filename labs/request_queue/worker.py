@@ -25,7 +25,7 @@ from labs.request_queue.retention import Retention
 from labs.request_queue.share import Share
 from labs.request_queue.stopping import Stop, signals_stop
 from labs.request_queue.waiting import LOOK_S, Lane, Waiting, pause_s
-from labs.request_queue.work import Handler, RequestHandler, Verdict, Work, callable_of
+from labs.request_queue.work import Handler, Hands, RequestHandler, Verdict, Work
 
 logger = logging.getLogger(__name__)
 QUICK_S = 0.05
@@ -70,7 +70,7 @@ class RequestQueue:
         queue = settings.queue
         self.name = name
         self._log = log
-        self._handler = callable_of(handler)
+        self._hands = Hands(handler)
         self._topic = settings.topic.name
         self._group = queue.group_id
         self._pauses = queue.first_pause_s, queue.longest_pause_s
@@ -163,6 +163,7 @@ class RequestQueue:
         if not self._left.is_set():
             if self._share is not None:
                 self._share.consumer.close()
+            self._hands.rest()
             self._left.set()
 
     def _see_through(self, share: Share, record: Record) -> What | None:
@@ -183,7 +184,7 @@ class RequestQueue:
 
     def _handle(self, share: Share, request: Request) -> What:
         self._tell(What.TAKEN, request.record, request.request_id)
-        work = self._work = Work(self._handler, request)
+        work = self._work = self._hands.begin(request)
         try:
             ended = self._wait_for(share, work)
         finally:
