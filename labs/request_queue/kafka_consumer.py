@@ -7,10 +7,13 @@ ahead is its own matter: `poll` hands out one record, and `commit` names that on
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
+from concurrent.futures import TimeoutError as TooLate
 from contextlib import suppress
-from typing import cast
+from typing import TypeVar, cast
 
 from confluent_kafka import (
     OFFSET_INVALID,
@@ -25,9 +28,12 @@ from labs.errors import BadInput
 from labs.request_queue.kafka_settings import Setting, make, without_secrets
 from labs.request_queue.log import LogUnreachable, NotCommitted, Partition, Record
 
+T = TypeVar("T")
 Told = Callable[[frozenset[Partition]], None] | None
 AT_MOST_BLIND_S = 0.2
 """How long librdkafka may wait in one call, in which Python hears no signal."""
+COMMIT_WITHIN_S = 5.0
+CLOSE_WITHIN_S = 8.0
 REFUSED = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -53,6 +59,10 @@ class KafkaConsumer:
         self._next: dict[Partition, int] = {}
         """The offset that `poll` gives next, of each partition where it is known."""
         self._closed = False
+        self._telling = False
+        """A callback is running."""
+        self._commit: Future[list[TopicPartition] | None] | None = None
+        """The last one, which may still be on its way."""
         self._on_assigned, self._on_revoked = on_assigned, on_revoked
         self._on_lost = on_lost or on_revoked
         self._consumer = make(Consumer, config, self._heed)
@@ -65,6 +75,8 @@ class KafkaConsumer:
         if self._closed:
             raise BadInput("This consumer is closed.", remedy="Ask the log for another.")
         deadline = time.monotonic() + timeout_s
+        if not self._has_answered(timeout_s):
+            return None
         while True:
             left = max(0.0, deadline - time.monotonic())
             message = self._consumer.poll(min(left, AT_MOST_BLIND_S))
@@ -81,9 +93,16 @@ class KafkaConsumer:
         """Remember that the group is done with this record."""
         if record.partition not in self._ours:
             raise self._not_committed(record, "the partition is not this consumer's any more")
+        if not self._has_answered(COMMIT_WITHIN_S):
+            raise self._not_committed(record, "an earlier commit has had no answer yet")
         place = _place(record.partition, record.offset + 1)
+        self._commit = in_a_thread(
+            lambda: self._consumer.commit(offsets=[place], asynchronous=False)
+        )
         try:
-            said = self._consumer.commit(offsets=[place], asynchronous=False)
+            said = self._commit.result(COMMIT_WITHIN_S)
+        except TooLate:
+            raise self._not_committed(record, f"no answer in {COMMIT_WITHIN_S:g} s") from None
         except KafkaException as error:
             raise self._not_committed(record, error.args[0].str()) from None
         refused = [one.error for one in said or () if one.error]
@@ -113,14 +132,27 @@ class KafkaConsumer:
 
     def close(self) -> None:
         """Leave the group at once."""
-        if not self._closed:
-            self._closed = True
-            self._consumer.close()
-            self._ours.clear()
+        if self._closed:
+            return
+        self._closed = True
+        closing = in_a_thread(self._consumer.close)
+        while not closing.done():
+            with suppress(TooLate):
+                closing.result(CLOSE_WITHIN_S)
+                break
+            if not self._telling:  # a callback may take the time that it needs
+                break  # a commit that was given up is still on its way: so is the farewell
+        self._ours.clear()
 
     def _seek(self, partition: Partition) -> None:
         with suppress(KafkaException):  # it is being revoked
             self._consumer.seek(_place(partition, self._next[partition]))
+
+    def _has_answered(self, timeout_s: float) -> bool:
+        """Whether the last commit is over, one way or the other: until then librdkafka is stuck."""
+        if self._commit is not None and not self._commit.done():
+            wait([self._commit], timeout_s)
+        return self._commit is None or self._commit.done()
 
     def _places(self, partitions: Sequence[Partition]) -> list[TopicPartition]:
         return [_place(partition) for partition in partitions if partition in self._ours]
@@ -142,28 +174,25 @@ class KafkaConsumer:
     def _assigned(self, _: Consumer, places: list[TopicPartition]) -> None:
         partitions = _partitions(places)
         self._ours |= partitions
-        self._forget(partitions)
-        if partitions and self._on_assigned:
-            self._on_assigned(partitions)
+        self._tell(self._on_assigned, partitions)
 
     def _revoked(self, _: Consumer, places: list[TopicPartition]) -> None:
         partitions = _partitions(places)
-        if partitions and self._on_revoked:
-            self._on_revoked(partitions)
+        self._tell(self._on_revoked, partitions)
         self._ours -= partitions
-        self._forget(partitions)
-        self._consumer.resume(places)  # librdkafka would keep them paused when they come back
 
     def _lost(self, _: Consumer, places: list[TopicPartition]) -> None:
         partitions = _partitions(places)
         self._ours -= partitions
-        self._consumer.resume(places)
-        if partitions and self._on_lost:
-            self._on_lost(partitions)
+        self._tell(self._on_lost, partitions)
 
-    def _forget(self, partitions: frozenset[Partition]) -> None:
-        for partition in partitions:
-            self._next.pop(partition, None)
+    def _tell(self, told: Told, partitions: frozenset[Partition]) -> None:
+        if told and partitions:
+            self._telling = True
+            try:
+                told(partitions)
+            finally:
+                self._telling = False
 
 
 def record_of(message: Message) -> Record:
@@ -180,6 +209,24 @@ def record_of(message: Message) -> Record:
         {name: _bytes(header) or b"" for name, header in _headers(message)},
         max(0, message.timestamp()[1]),
     )
+
+
+def in_a_thread(call: Callable[[], T]) -> Future[T]:
+    """Let it run by itself, so that we need not wait for ever for what it returns or raises.
+
+    librdkafka tries a commit again for as long as a broker is silent, and till then neither
+    polls nor closes.
+    """
+    answer: Future[T] = Future()
+
+    def answering() -> None:
+        try:
+            answer.set_result(call())
+        except Exception as error:  # noqa: BLE001 - it is raised where somebody waits for it
+            answer.set_exception(error)
+
+    threading.Thread(target=answering, name="kafka-consumer", daemon=True).start()
+    return answer
 
 
 def _headers(message: Message) -> list[tuple[str, str | bytes | None]]:
