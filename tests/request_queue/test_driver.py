@@ -314,7 +314,7 @@ def test_health_answers_while_many_requests_wait_for_a_log_that_is_gone() -> Non
 def test_metrics_say_how_much_waits_for_how_long_and_what_became_of_the_rest() -> None:
     counts = Counts()
     replica = Replica(lambda request: request["n"] == 1, first_pause_s=0.01)
-    replica.queue._observer = counts
+    replica.queue._settlement._observer = counts
     app = create_app(
         ResourceDriverService(settings(enabled=True), requests=replica.service),
         metrics=lambda: {**of_queue(replica.service), "replica": counts.numbers()},

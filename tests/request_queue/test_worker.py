@@ -319,7 +319,7 @@ def test_an_observer_that_fails_hurts_nothing(caplog: pytest.LogCaptureFixture) 
         raise RuntimeError("no space left")
 
     replica = Replica(done)
-    replica.queue._observer = observer
+    replica.queue._settlement._observer = observer
     place = replica.queues("a")
     assert replica.processes() is What.DONE
     assert replica.committed == {place.partition.number: 1}
