@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from labs.broker import compose
 from labs.broker.container import ComposeBroker, docker_available
@@ -63,14 +64,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def config(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+def config(command: list[str], folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     environment = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("RABBITMQ_", "COMPOSE_"))
+        if not name.startswith(("RABBITMQ_", "KAFKA_", "COMPOSE_"))
     }
     return subprocess.run(
-        [*command, "config"],
+        [*command, "--profile", "kafka", "config", *more],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -95,8 +96,44 @@ def test_once_it_is_made_compose_reads_the_file_and_publishes_on_loopback_alone(
 
     assert said.returncode == 0, said.stderr
     published = re.findall(r"- (\S+:\d+:\d+)(?:/tcp)?$|host_ip: (\S+)", said.stdout, re.MULTILINE)
-    assert len(published) == 3
+    assert len(published) == 4
     assert all("127.0.0.1" in short or long == "127.0.0.1" for short, long in published)
+
+
+def test_kafka_comes_only_when_its_profile_is_asked_for(command: list[str], folder: Path) -> None:
+    subprocess.run(["sh", "container/make-env"], cwd=folder, check=True)
+    services = yaml.safe_load((folder / "docker-compose.yml").read_text())["services"]
+
+    assert {name for name, service in services.items() if "profiles" in service} == {"kafka"}
+    said = config(command, folder, "--services")
+    assert set(said.stdout.split()) == {"rabbitmq", "notebooks", "kafka"}
+
+
+def test_the_image_and_the_port_of_kafka_can_be_set_and_clients_are_told_that_port(
+    command: list[str], folder: Path
+) -> None:
+    subprocess.run(["sh", "container/make-env"], cwd=folder, check=True)
+    with (folder / ".env").open("a") as env:
+        env.write("KAFKA_IMAGE=apache/kafka:3.9.1\nKAFKA_PORT=29092\n")
+
+    said = config(command, folder)
+
+    assert said.returncode == 0, said.stderr
+    kafka = yaml.safe_load(said.stdout)["services"]["kafka"]
+    assert kafka["image"] == "apache/kafka:3.9.1"
+    assert "29092" in str(kafka["ports"])
+    told = kafka["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+    assert told.startswith("OUTSIDE://localhost:29092,")
+    assert kafka["healthcheck"]["test"][-1] == "kafka:19092"
+    assert told.endswith("INSIDE://kafka:19092")
+
+
+def test_what_can_be_set_for_kafka_stands_in_make_env() -> None:
+    words = (ROOT / "container" / "make-env").read_text()
+    used = re.findall(r"\$\{(KAFKA_\w+)", (ROOT / "docker-compose.yml").read_text())
+
+    assert set(used) == {"KAFKA_IMAGE", "KAFKA_PORT"}
+    assert all(name in words for name in used)
 
 
 def test_make_env_writes_a_password_for_its_owner_alone_and_never_another(folder: Path) -> None:
