@@ -74,6 +74,13 @@ class Patience:
         doublings = min(max(attempt - 1, 0), LONGEST_DOUBLING)
         return float(min(self.first_pause_s * 2**doublings, self.longest_pause_s))
 
+    def pauses_s(self) -> tuple[float, ...]:
+        """All pauses that there are, the shortest first."""
+        pauses = [self.pause_s(1)]
+        while pauses[-1] < min(self.longest_pause_s, self.pause_s(LONGEST_DOUBLING)):
+            pauses.append(self.pause_s(len(pauses) + 1))
+        return tuple(pauses)
+
 
 DONE = Result(Outcome.DONE)
 NOT_YET = Result(Outcome.NOT_YET, "The handler returned False.")

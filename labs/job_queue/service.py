@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from labs.errors import BadInput
+from labs.errors import BadInput, LabError
 from labs.job_queue.bus import Bus, Header, Message, QueueSpec
 from labs.job_queue.failed import FailedJobs
 from labs.job_queue.jobs import Handler, admitted, admitted_delay
@@ -253,7 +253,11 @@ class JobQueue:
                 patience=self._patience,
                 observer=self._observer,
             )
-        self._worker.start()
+        try:
+            self._worker.start()
+        except LabError:
+            self.stop()
+            raise
 
     def run(self) -> None:
         """Handle jobs until SIGTERM, SIGINT or `stop`; then finish or hand back, and close.

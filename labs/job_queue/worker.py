@@ -90,6 +90,9 @@ class Worker:
         Raises:
             BusUnreachable: the broker is not there.
         """
+        # The pauses' queues are made now: a broker that crashes soon after may lose a new queue.
+        for pause_s in self._patience.pauses_s():
+            self._bus.publish(self._queues.work, [], delay_s=pause_s)
         for thread in (*self._threads, self._mover):
             thread.start()
         for queue, prefetch in (
