@@ -45,7 +45,15 @@ does not matter and each message should be settled by itself, use `labs.job_queu
   replicas delete what was processed an hour ago, where the log lets them.
 
 **Configuration** (YAML, `LABS_…` variables or arguments; `labs.settings.load`):
-`labs driver settings` prints the table of keys.
+`labs driver settings` prints the table of keys. `lifecycle_request_queue.enabled: true` is all
+that switches the queue on. For TLS and SASL, `messaging.config` takes the Kafka client's own
+settings: `security.protocol: sasl_ssl`, `ssl.ca.location`, `sasl.mechanism`, `sasl.username`,
+`sasl.password` (never shown). Partitions bound how many requests are in work at a time.
+
+**The driver** (`labs driver serve`, or `driver_api.create_app`): `POST
+/api/driver/lifecycle/execute` answers 202 with the `request_id` once the request is safe;
+`GET /management/health` asks the broker, `GET /management/metrics` counts what waits. Responses
+go to the topic `lm_vnfc_lifecycle_execution_events`.
 """
 
 from labs.request_queue.configuration import DriverSettings

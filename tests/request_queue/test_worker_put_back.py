@@ -99,6 +99,22 @@ def test_many_that_wait_pass_each_other_once_and_then_rest() -> None:
     assert len(records(replica.log, TOPIC)) == 60 + 1 + 30 + 1, "each was moved once"
 
 
+def test_however_many_wait_moves_are_no_hot_loop() -> None:
+    clock = Clock()
+    replica = Replica(not_yet, clock=clock, first_pause_s=60)
+    for n in range(150):
+        replica.queues("a", n=n)
+    for _ in range(150):
+        replica.processes()
+    replica.queues("a", n=150)
+    for _ in range(150):
+        replica.queue.process_request(0.001)
+    assert len(replica.saw(What.MOVED)) <= BURST_S / MOVE_S + 2, "so many at once, then slowly"
+    clock.now_s += 2
+    assert replica.processes() is What.PUT_BACK, "and the new one has its turn"
+    assert len(replica.saw(What.MOVED)) == 150
+
+
 def test_a_replica_that_takes_over_moves_each_that_waits_at_most_once() -> None:
     log, clock = MemoryLog(), Clock()
     first = Replica(not_yet, log, clock=clock)
