@@ -61,7 +61,7 @@ class RabbitBus:
         name: str = "job_queue_consumer",
         heartbeat_s: int = 20,
         patience_s: float = 5.0,
-        confirm_timeout_s: float = 30.0,
+        confirm_timeout_s: float = 10.0,
     ) -> None:
         addresses = [parse_amqp_url(one) for one in ([url] if isinstance(url, str) else url)]
         if not addresses:

@@ -22,7 +22,7 @@ from typing import Any
 
 import pika
 from pika.channel import Channel
-from pika.exceptions import ChannelClosedByBroker, ConnectionWrongStateError
+from pika.exceptions import ChannelClosedByBroker, ConnectionWrongStateError, StreamLostError
 
 from labs.broker.address import Address
 from labs.broker.explain import explain
@@ -92,6 +92,10 @@ class Connection(pika.SelectConnection):
         else:
             self._held.append(data)
 
+    def abort(self) -> None:
+        """End it without a goodbye, which a broker in trouble may not answer."""
+        self._terminate_stream(StreamLostError("given up"))  # type: ignore[attr-defined]
+
     def send(self, frames: bytes) -> None:
         """Send frames that are encoded already."""
         self._adapter_emit_data(frames)
@@ -123,6 +127,8 @@ class Link:
         self._connection: Connection | None = None
         self._is_up = False
         self._since_s = 0.0
+        self._address = addresses[0]
+        self._said = ""
         self._posted: deque[Callable[[], None]] = deque()
         self._woken = False
         self._state = threading.Condition()
@@ -296,7 +302,7 @@ class Link:
 
     def _live(self, address: Address) -> bool:
         """Connect to this address and stay until it is over; whether it was a good one."""
-        self._since_s = 0.0
+        self._since_s, self._address = 0.0, address
         connection = Connection(
             self._parameters(address),
             on_open_callback=self._opened,
@@ -319,8 +325,9 @@ class Link:
         connection.add_on_connection_blocked_callback(self._is_blocked)
         connection.add_on_connection_unblocked_callback(self._is_unblocked)
         self._since_s = time.monotonic()
-        if self._why is not None:
-            log.info("%s: connected again", self.name)
+        if self._said:
+            self._said = ""
+            log.warning("%s: connected again, to %s", self.name, self._address.shown)
         with self._state:
             self._is_up, self._why = True, None
             self._state.notify_all()
@@ -332,8 +339,10 @@ class Link:
             self._is_up, self._why, self.blocked = False, reason, ""
             self._state.notify_all()
         if not self._closing.is_set():
-            meaning = explain(reason)
-            log.warning("%s: no connection to %s: %s", self.name, self.shown, meaning.what)
+            said = f"{self.name}: no connection to {self._address.shown}: {explain(reason).what}"
+            if said != self._said:  # each new failure once, and not each attempt
+                self._said = said
+                log.warning(said)
         connection.ioloop.stop()
 
     def _is_blocked(self, _: Any, frame: Any) -> None:

@@ -72,6 +72,7 @@ class Publisher:
         self._on_their_way: dict[int, tuple[Batch, int]] = {}
         self._on_their_way_b = 0
         self._last_tag = 0
+        self._confirms = 0
 
     def publish(self, queue: str, messages: Sequence[Message], *, patience_s: float) -> None:
         """Publish and wait for the confirms.
@@ -86,11 +87,12 @@ class Publisher:
         self.link.wait_until_up(patience_s)
         self._waiting.append(batch)
         self.link.post(self._send)
-        left = -1
-        while not batch.is_over.wait(self._timeout_s) and batch.unconfirmed != left:
-            left = batch.unconfirmed
+        confirms = self._confirms
+        while not batch.is_over.wait(self._timeout_s) and self._confirms != confirms:
+            confirms = self._confirms
         if not batch.is_over.is_set():
             batch.fail(self._silence())
+            self.link.post(lambda: self._renew(batch))
         if batch.error and not batch.sent:
             raise BusUnreachable(str(batch.error), remedy="Nothing was published. Try again later.")
         if batch.error:
@@ -127,8 +129,19 @@ class Publisher:
         self._on_their_way_b = 0
         for batch in lost:
             batch.fail(error)
-        if connection is not None and connection.is_open:  # the broker closed the channel alone
-            self.begin(connection)
+        if connection is not None and connection.is_open:  # the channel alone was closed
+            self.link.post(lambda: self.begin(connection))
+
+    def _renew(self, batch: Batch) -> None:
+        """Take a new connection, if one of this batch is still not confirmed.
+
+        A channel that publishes to a quorum queue in the moment when the broker is back and the
+        queue has no leader yet may say nothing ever after (seen on RabbitMQ 3.10), not even
+        that it is closed.
+        """
+        in_doubt = any(one is batch for one, _ in self._on_their_way.values())
+        if self._connection is not None and in_doubt and not self.link.blocked:
+            self._connection.abort()
 
     def _send(self) -> None:
         """Send what the window lets, in one write."""
@@ -151,6 +164,7 @@ class Publisher:
 
     def _confirmed(self, said: frame.Method[spec.Basic.Ack | spec.Basic.Nack]) -> None:
         method: Any = said.method
+        self._confirms += 1
         tags = [method.delivery_tag]
         if method.multiple:
             # They are in order: all up to this one.
