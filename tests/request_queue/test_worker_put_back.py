@@ -64,14 +64,24 @@ def test_it_is_not_tried_before_its_time() -> None:
 
 def test_what_waits_alone_makes_no_record_and_no_commit() -> None:
     """The hot loop that others have: here nothing is appended while the pause lasts."""
-    replica = Replica(not_yet, clock=Clock())
+
+    class Watched(MemoryLog):
+        looks = 0
+
+        def offsets(self, partition: Partition) -> tuple[int, int]:
+            self.looks += 1
+            return super().offsets(partition)
+
+    log = Watched()
+    replica = Replica(not_yet, log, clock=Clock())
     replica.queues("a")
     replica.processes()
-    told, stand = len(replica.told), len(records(replica.log, TOPIC))
+    told, stand = len(replica.told), len(records(log, TOPIC))
     for _ in range(300):
-        replica.queue.process_request(0.002)
+        replica.queue.process_request(0)
     assert len(replica.told) == told
-    assert len(records(replica.log, TOPIC)) == stand
+    assert len(records(log, TOPIC)) == stand
+    assert 1 <= log.looks < 100, "the partition is held, and only now and then looked at"
 
 
 def test_what_is_queued_behind_it_is_done_at_once() -> None:
