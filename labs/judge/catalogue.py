@@ -36,6 +36,7 @@ SLUGS = (
     "heartbeats",
     "poison",
     "idempotence",
+    "job-handler",
     "request-handler",
 )
 """The names of all exercises, in the order in which they build on each other."""

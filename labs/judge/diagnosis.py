@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labs.judge.history import History
-from labs.judge.signs import committing, failing, losing, publishing, repeating, settling
+from labs.judge.signs import committing, failing, handling, losing, publishing, repeating, settling
 from labs.judge.signs.settling import Sign
 from labs.judge.verdicts import Outcome, Verdict
 
@@ -57,12 +57,25 @@ _STORED = frozenset({"in-queue", "sent-is-stored", "messages-survive"})
 _LOST = _STORED | {"done", "others-done"}
 _POISON = frozenset({"poison"})
 _IDEMPOTENCE = frozenset({"idempotence"})
+_JOBS = frozenset({"job-handler"})
 _REQUESTS = frozenset({"request-handler"})
 _TOO_EARLY = frozenset({"committed-after-done"})
 _ANY: frozenset[str] = frozenset()
 
 SIGNS: Sequence[Row] = (
     Row(15, _ANY, settling.redeclared),
+    # jobs
+    Row(52, frozenset({"keeps-its-id"}), handling.queued_anew, _JOBS),
+    Row(54, frozenset({"few-looks"}), handling.queued_at_once, _JOBS),
+    Row(53, frozenset({"set-aside"}), handling.failed_when_not_ready, _JOBS),
+    Row(50, frozenset({"set-aside"}), handling.said_nothing, _JOBS),
+    Row(49, frozenset({"exactly-once"}), handling.said_done_when_not_ready, _JOBS),
+    Row(51, frozenset({"set-aside"}), handling.swallowed_the_error, _JOBS),
+    Row(48, frozenset({"others-go-on"}), handling.waits_in_the_handler, _JOBS),
+    Row(25, frozenset({"exactly-once"}), repeating.again_elsewhere_only, _JOBS),
+    Row(26, frozenset({"exactly-once"}), handling.marked_first, _JOBS),
+    Row(24, frozenset({"exactly-once"}), repeating.done_twice, _JOBS),
+    # acks
     Row(8, _WORK | {"nothing-left"}, settling.acked_others_too),
     Row(9, _ANY, settling.threads_collided),
     Row(7, _ANY, settling.unknown_tag),

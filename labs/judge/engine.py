@@ -29,6 +29,7 @@ from labs.errors import BadInput, LabError
 from labs.journal import Event
 from labs.judge import ground
 from labs.judge.family import marked
+from labs.judge.job_trial import run_job_trial
 from labs.judge.judging import judge_journals
 from labs.judge.leftovers import Note, keep_for_later, left_by_killed_checks, remove_folders
 from labs.judge.log_trial import run_log_trial
@@ -42,6 +43,7 @@ LOOK_S = 0.2
 SIGNALS = ("SIGTERM", "SIGHUP")
 RUN: Mapping[On, Callable[[Plan[Any], Setting], Sequence[Event]]] = {
     On.RABBITMQ: run_trial,
+    On.JOBS: run_job_trial,
     On.LOG: run_log_trial,
 }
 """What runs a trial, by the ground that it runs on."""
@@ -137,7 +139,7 @@ def run_trials(
 
 def _broker_for(scenario: Scenario, broker: FoundBroker | Address | None) -> FoundBroker | None:
     """The RabbitMQ for its trials; None: they need none."""
-    if scenario.ground is not On.RABBITMQ:
+    if scenario.ground is On.LOG:
         return None
     if broker is None:
         raise BadInput(f"{scenario.slug} needs a broker.", remedy="`labs up` starts one.")

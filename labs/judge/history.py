@@ -10,6 +10,7 @@ Enters: events in the order of the journal. Leaves: the values of `labs.judge.li
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
@@ -30,6 +31,15 @@ def read_line(text: str) -> tuple[Literal["done", "sent"], str] | None:
     if match is None:
         return None
     return ("done" if match[1].lower() == "done" else "sent"), match[2]
+
+
+def job_in(body: str) -> Mapping[str, Any]:
+    """The job that a message is: its JSON mapping; empty where it is none."""
+    try:
+        job = json.loads(body)
+    except ValueError:
+        return {}
+    return job if isinstance(job, dict) else {}
 
 
 class History:
@@ -65,6 +75,7 @@ class History:
     def follow(self, events: Iterable[Event]) -> None:
         """Take in what has come since: each event once, in order."""
         events = list(events)
+        self.run = next((event.data for event in events if event.kind == "run"), self.run)
         for event in events:  # a delivery can be faster than the judge's note that it published
             if event.kind == "published":
                 self._publish(event)
@@ -98,6 +109,14 @@ class History:
     def copies(self) -> Sequence[str]:
         """The names of the copies."""
         return [str(copy) for copy in self.run.get("copies", ())]
+
+    def name_of(self, body: str) -> str:
+        """What a message is known by: its body; a job, by the member that `run` names."""
+        member = self.run.get("known_by")
+        if not member:
+            return body
+        job = job_in(body)
+        return str(job[member]) if member in job else body
 
     def work_s(self, body: str) -> float:
         """How long the work on a body lasts, in seconds."""
@@ -213,8 +232,6 @@ class History:
         if event.kind in lists:
             lists[event.kind].append(event)
         match event.kind:
-            case "run":
-                self.run = event.data
             case "connected":
                 self.wire.connected(event)
             case "disconnected":
@@ -239,7 +256,7 @@ class History:
                 self._message_of(str(event.data.get("body", ""))).appended.append(event)
 
     def _publish(self, event: Event) -> None:
-        body = str(event.data.get("body", ""))
+        body = self.name_of(str(event.data.get("body", "")))
         message = self._message_of(body)
         message.published = message.published or event
         message.message_id = event.data.get("message_id")
@@ -258,6 +275,7 @@ class History:
         """What a delivery or publish is about; one that the judge never published is kept apart."""
         if body is None and message_id:
             body = self._body_of.get(message_id)
+        body = None if body is None else self.name_of(body)
         if body is not None and body in self.messages:
             return self.messages[body]
         if (body, message_id) not in self._others:
@@ -268,7 +286,7 @@ class History:
         return self.process(copy) if copy else None
 
     def _left(self, event: Event) -> None:
-        body = str(event.data.get("body", ""))
+        body = self.name_of(str(event.data.get("body", "")))
         if body in self.messages:
             self.messages[body].left.append(event)
 
@@ -286,12 +304,32 @@ class History:
             said.message.sent.append(said)
             return
         said.message.done.append(said)
+        mine = [
+            delivery
+            for delivery in said.message.deliveries
+            if delivery.copy == event.copy
+            and delivery.connection.process is process
+            and delivery.arrived
+            and delivery.done is None
+        ]
         # The oldest that is not done yet: a thread may finish the first work after a redelivery.
-        for delivery in said.message.deliveries:
-            mine = delivery.copy == event.copy and delivery.connection.process is process
-            if mine and delivery.arrived and delivery.done is None:
-                said.delivery, delivery.done = delivery, event
-                return
+        # What was handed on, as a job that was not ready, comes last: its work was never begun.
+        mine.sort(key=lambda delivery: was_handed_on(delivery, event))
+        if mine:
+            said.delivery, mine[0].done = mine[0], event
+
+
+def was_handed_on(delivery: Delivery, by: Event | None = None) -> bool:
+    """Whether its copy published the message again and then settled it (before an event)."""
+    settled = delivery.settled
+    return (
+        settled is not None
+        and (by is None or settled.event.n <= by.n)
+        and any(
+            delivery.event.n < publish.event.n < settled.event.n and publish.copy == delivery.copy
+            for publish in delivery.message.publishes
+        )
+    )
 
 
 def _is_over(delivery: Delivery, before: int) -> bool:

@@ -369,6 +369,55 @@ _ROWS = (
         "KafkaException; REBALANCE_IN_PROGRESS, ILLEGAL_GENERATION; rebalances of a group.",
         "Catch a refused commit and go on polling: the request comes again, to you or another.",
     ),
+    Misconception(
+        48,
+        "a handler may wait until the deployment is ready",
+        "Who did the other jobs while your handlers waited, all of them?",
+        "register_job_handler: what a handler's False means; JobQueue: first_pause_s.",
+        "Look once; where it is not ready return False, so that the job waits in the queue.",
+    ),
+    Misconception(
+        49,
+        "True means that I have looked at the job",
+        "Your handler said True of a deployment that was not ready. Who looks at it again?",
+        "register_job_handler: what True and False mean.",
+        "Return False where it is not ready, and True only when it is done.",
+    ),
+    Misconception(
+        50,
+        "a handler that says nothing has succeeded",
+        "What does your function return on its last line? What did the queue make of that?",
+        "register_job_handler: what a handler may return; labs jobs failed show.",
+        "Return True at the end of the work, on every path that ends well.",
+    ),
+    Misconception(
+        51,
+        "no error must leave a handler",
+        "The work on this job fails, and your handler says True. Where is the job now?",
+        "register_job_handler: what becomes of a job whose handler raises.",
+        "Let the error go out of the handler: the queue keeps the job with it, among the failed.",
+    ),
+    Misconception(
+        52,
+        "to try later, I queue the job anew",
+        "It has a new id. Who knows that it is the same job: your record, the file, a person?",
+        "register_job_handler: False; queue_job: job_id.",
+        "Return False: the same job comes back, with its id, after a pause.",
+    ),
+    Misconception(
+        53,
+        "not ready yet is an error",
+        "The deployment is fine, only not ready. What is it doing among the failed?",
+        "register_job_handler: False against raising.",
+        "Return False where time alone will help; raise only where it won't.",
+    ),
+    Misconception(
+        54,
+        "to put the job back at once is a way to wait",
+        "How often did this job come while it was not ready, and what had changed in between?",
+        "register_job_handler: False; queue_job: delay_s.",
+        "Leave it to the queue: it makes a pause that grows before the job comes back.",
+    ),
 )
 
 MISCONCEPTIONS: Mapping[int, Misconception] = MappingProxyType({row.number: row for row in _ROWS})

@@ -67,6 +67,8 @@ class Plan(Generic[OnTrial]):
     """Whether the broker is to be restarted."""
     keeps_state: bool = False
     """Whether the copies share a folder that outlives them."""
+    unready: int = 0
+    """For jobs: so many of the first wave are not ready until the judge says so."""
 
 
 @dataclass(frozen=True)

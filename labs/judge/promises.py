@@ -16,7 +16,16 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from labs.judge.history import History
-from labs.judge.rules import committing, failing, losses, producing, program, sharing, work
+from labs.judge.rules import (
+    committing,
+    failing,
+    handling,
+    losses,
+    producing,
+    program,
+    sharing,
+    work,
+)
 from labs.judge.rules.finding import Rule
 from labs.judge.verdicts import Outcome, Verdict
 
@@ -264,6 +273,38 @@ _PROMISES: dict[str, tuple[Promise, ...]] = {
             "Each message is done exactly once over all copies and restarts.",
             losses.exactly_once_though_twice,
             ("lose", "kill"),
+        ),
+        LEFT,
+        TIME,
+    ),
+    "job-handler": (
+        WORKER,
+        Promise(
+            "others-go-on",
+            "While some deployments are not ready, the others are done.",
+            handling.others_go_on,
+        ),
+        Promise(
+            "when-ready",
+            "No deployment is done before it is ready.",
+            handling.done_when_ready,
+        ),
+        Promise(
+            "few-looks",
+            "A deployment that is not ready is delivered at most 10 times until it is.",
+            handling.few_looks,
+        ),
+        Promise("keeps-its-id", "No job is queued anew under another id.", handling.keeps_its_id),
+        Promise(
+            "exactly-once",
+            "Each deployment is done exactly once, although jobs come twice and copies die.",
+            handling.good_ones_exactly_once,
+            ("cut", "kill"),
+        ),
+        Promise(
+            "set-aside",
+            "Each bad job, and no other, ends in $QUEUE.failed, unchanged, once.",
+            handling.only_bad_ones_set_aside,
         ),
         LEFT,
         TIME,

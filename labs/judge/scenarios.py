@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any
 
 from labs.judge.bodies import wave
+from labs.judge.job_steps import JobsDone, MakeReady, OthersDone, PublishAgain
 from labs.judge.log_steps import AllDone, Append, EachTakesPart, KillAtRequest
 from labs.judge.plan import Plan
 from labs.judge.steps import (
@@ -53,6 +54,7 @@ class On(Enum):
     """What the trials of an exercise run on."""
 
     RABBITMQ = "RabbitMQ"
+    JOBS = "RabbitMQ, with jobs as messages"
     LOG = "a partitioned log"
 
 
@@ -192,6 +194,78 @@ IDEMPOTENCE = (
     ),
 )
 
+# More are not ready than the handlers that two copies have for one type, unless they ask for many.
+JOB_HANDLER = (
+    Plan(
+        "not-ready",
+        (
+            *BEGIN,
+            OthersDone(),
+            MakeReady(),
+            PublishAgain(3),
+            Publish(1),
+            JobsDone(),
+        ),
+        (
+            wave(
+                19,
+                24,
+                17,
+                22,
+                26,
+                21,
+                18,
+                25,
+                23,
+                20,
+                16,
+                22,
+                19,
+                28,
+                31,
+                ("bad ", 21),
+                26,
+                ("not bad ", 24),
+                33,
+                27,
+                ("bad: ", 25),
+                22,
+            ),
+            wave(21, 25, ("bad", 18), 19),
+        ),
+        TWO,
+        keeps_state=True,
+        unready=13,
+    ),
+    Plan(
+        "acknowledgement-lost",
+        (
+            *BEGIN,
+            KillAfterLostAck("A", "cut"),
+            Start(("A",)),
+            Ready(),
+            Publish(1),
+            PublishAgain(4),
+            JobsDone(),
+        ),
+        (wave(25, 31, 18, 36, 22, 28, 15, 33, 27, 24), wave(20, 27, 33, 16)),
+        TWO,
+        (Cut(Moment("basic.ack", CLIENT, door="A", nth=2), before=True, hold_s=10.0),),
+        keeps_state=True,
+    ),
+    Plan(
+        "killed-at-work",
+        (*BEGIN, KillAtWork("A"), Start(("A",)), Ready(), Publish(1), JobsDone()),
+        (
+            wave(38, 55, 42, 60, 35, 51, 47, 44, 58, 40, 53, 37, 49, 45, 57, 41),
+            LATER,
+        ),
+        TWO,
+        keeps_state=True,
+        delay_s=0.015,
+    ),
+)
+
 # Of what is there before the first copy, each partition has a part. Small waves follow until each
 # copy has had one. The long request lasts longer than the 5 s after which clients commit by clock.
 SMALL = (wave(11, 9, 14, 8),) * 6
@@ -241,6 +315,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         Scenario("heartbeats", "worker", (HEARTBEATS,)),
         Scenario("poison", "worker", (POISON,)),
         Scenario("idempotence", "worker", IDEMPOTENCE),
+        Scenario("job-handler", "handler", JOB_HANDLER, On.JOBS),
         Scenario("request-handler", "consumer", REQUEST_HANDLER, On.LOG),
     )
 }
@@ -249,4 +324,4 @@ SCENARIOS: Mapping[str, Scenario] = {
 
 def needs_rabbitmq(slug: str) -> bool:
     """Whether the trials of this exercise run on the lab's broker; else they make their own log."""
-    return SCENARIOS[slug].ground is On.RABBITMQ
+    return SCENARIOS[slug].ground is not On.LOG

@@ -23,6 +23,8 @@ SETTLED_S = 0.08
 """So soon after its beginning work is struck, where all work before it is done and settled."""
 INTO_WORK = 0.3
 """So far into it, where it is not."""
+RECORDED_S = 0.5
+"""So long it may take to write down what was done."""
 NOTICES_S = 4.0
 """The longest agreed heartbeat with which a trial waits for the broker to notice a frozen peer."""
 
@@ -78,16 +80,25 @@ class FreezeAtWork:
 
 @dataclass(frozen=True)
 class KillAfterLostAck:
-    """Kill a copy as soon as an acknowledgement of it was lost on the way (by the fault `lose`)."""
+    """Kill a copy as soon as an acknowledgement of it was lost on the way, by a fault."""
 
     copy: str
+    fault: str = "lose"
 
     def run(self, trial: Trial) -> None:
-        """Wait for the loss and kill it."""
+        """Wait for the loss and kill it, though not between an effect and the record of it."""
         try:
-            trial.wait("fault", lambda: trial.history.struck("lose"), copies=[self.copy])
+            trial.wait("fault", lambda: trial.history.struck(self.fault), copies=[self.copy])
+            while True:
+                trial.programs[self.copy].pause()
+                trial.catch_up()
+                if not is_between(trial, self.copy):
+                    break
+                trial.programs[self.copy].resume()
+                trial.wait("fault", lambda: not is_between(trial, self.copy), copies=[self.copy])
         except GaveUp:
-            trial.note("fault-missed", fault="lose", why="the copy sent no acknowledgement to lose")
+            why = "the copy sent no acknowledgement to lose"
+            trial.note("fault-missed", fault=self.fault, why=why)
             return
         trial.kill(self.copy, {"in_hand": [d.message.body for d in trial.in_work(self.copy)]})
 
@@ -234,7 +245,7 @@ def strike_at_work(
             else:
                 trial.drain()
             trial.catch_up()
-            if aims[0] in trial.history.in_hand(copy):
+            if aims[0] in trial.history.in_hand(copy) and not is_between(trial, copy):
                 break
             trial.programs[copy].resume()
     except GaveUp:
@@ -247,6 +258,22 @@ def strike_at_work(
             raise
         return
     strike(aims[0])
+
+
+def is_between(trial: Trial, copy: str) -> bool:
+    """Whether a copy that keeps records may have said `done` and not written it down yet.
+
+    No program can close that gap for a line that it prints, and none is to be struck in it. Who
+    has settled the message is through; who does not settle is given a moment.
+    """
+    process = trial.history.process(copy)
+    return trial.plan.keeps_state and any(
+        said.delivery
+        and not (said.delivery.settled or said.delivery.unheard)
+        and trial.now_s() - said.event.at_s < RECORDED_S
+        for said in trial.history.lines
+        if said.process is process
+    )
 
 
 def in_the_middle(trial: Trial, copy: str, after: int, aims: list[Delivery]) -> bool:

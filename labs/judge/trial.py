@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from labs.broker.connection import log_in
 from labs.errors import LabError, NotPossibleHere
@@ -26,8 +27,12 @@ from labs.judge.queues import Queues
 from labs.proxy.server import Proxy, Upstream
 
 
-def run_trial(plan: Plan[Trial], setting: Setting) -> Sequence[Event]:
+def run_trial(
+    plan: Plan[Any], setting: Setting, make: type[Trial] | None = None
+) -> Sequence[Event]:
     """Run one trial from beginning to end; its journal.
+
+    `make`: the kind of trial, where it is more than a `Trial`.
 
     What fails of the kit or the broker is a note in the journal: it is not the
     learner's fault.
@@ -48,7 +53,7 @@ def run_trial(plan: Plan[Trial], setting: Setting) -> Sequence[Event]:
         return journal.events
     try:
         with ground:
-            Trial(plan, setting, ground, journal, bodies).run()
+            (make or Trial)(plan, setting, ground, journal, bodies).run()
     except CannotStart:
         raise
     except LabError as error:
@@ -58,11 +63,9 @@ def run_trial(plan: Plan[Trial], setting: Setting) -> Sequence[Event]:
     return journal.events
 
 
-def begin(
-    journal: Journal, plan: Plan[Trial], setting: Setting, queue: str, broker: str = ""
-) -> Event:
+def begin(journal: Journal, plan: Plan[Any], setting: Setting, queue: str, **more: str) -> Event:
     """Write the first event: what this run is."""
-    return write_first(journal, plan, setting, queue=queue, broker=broker)
+    return write_first(journal, plan, setting, queue=queue, **{"broker": "", **more})
 
 
 class Trial(Copies):
@@ -84,11 +87,16 @@ class Trial(Copies):
 
     # --- The broker, and the way to it -------------------------------------------------------
 
+    known_by: str | None = None
+    """What member of a message names it, where messages are JSON; None: the body does."""
+
     def begin(self) -> Event:
         """Log in, which says which broker it is."""
         facts = log_in(self.ground.address)
         broker = f"{facts.product} {facts.version}"
-        return begin(self.journal, self.plan, self._setting, self.queues.name, broker)
+        more = {"known_by": self.known_by} if self.known_by else {}
+        plan, setting = self.plan, self._setting
+        return begin(self.journal, plan, setting, self.queues.name, broker=broker, **more)
 
     @contextmanager
     def stage(self) -> Iterator[None]:
@@ -138,18 +146,26 @@ class Trial(Copies):
         Raises:
             GaveUp: there is no queue to publish to.
         """
+        self.publish_bodies(self.bodies[number], wave=number + 1)
+
+    def publish_bodies(self, bodies: Sequence[str], **more: Any) -> None:
+        """Publish messages with these bodies, each with a record of it; raises as `publish`."""
 
         def messages() -> Iterator[tuple[str, str]]:
-            for body in self.bodies[number]:
-                message_id = f"{self.plan.name}-{len(self.given) + 1}-{secrets.token_hex(4)}"
+            for body in bodies:
+                text, message_id, about = self.message(body)
                 # On record before it is on its way: a delivery must not stand before it.
-                data = {"body": body, "message_id": message_id, "wave": number + 1}
+                data = {"body": text, "message_id": message_id, **more, **about}
                 self.journal.append("published", data=data)
                 self.given.append(body)
-                yield body, message_id
+                yield text, message_id
 
         if not self.queues.publish(messages()):
             self.give_up("ready", "no-queue")
+
+    def message(self, body: str) -> tuple[str, str, Mapping[str, Any]]:
+        """What goes into the queue for a body, its message_id, and what else is to be on record."""
+        return body, f"{self.plan.name}-{len(self.given) + 1}-{secrets.token_hex(4)}", {}
 
     # --- What is in work ---------------------------------------------------------------------
 

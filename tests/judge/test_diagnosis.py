@@ -14,6 +14,8 @@ from labs.judge.diagnosis import SIGNS
 from labs.judge.judging import judge_journals
 from labs.judge.misconceptions import MISCONCEPTIONS
 from labs.judge.verdicts import Outcome
+from tests.judge.job_tale import FAILED as JOBS_FAILED
+from tests.judge.job_tale import JobTale
 from tests.judge.log_tale import LogTale
 from tests.judge.tale import QUEUE, Tale
 
@@ -208,7 +210,41 @@ SHOWN: list[tuple[int, str, Callable[[], Tale]]] = [
         .is_killed("A")),
     (47, "it ended", lambda: LogTale().put("x", "y").began().did("A", "x").done("B", "y")
         .dies("B", saying="KafkaError{code=REBALANCE_IN_PROGRESS,val=27}")),
+    (24, "a job", lambda: killed_job().handled("B", "x")),
+    (25, "a job, and another process", lambda: killed_job().handled("B", "x")
+        .delivered("B", "x").acked("B", "x")),
+    (26, "a job, on disk", lambda: JobTale().published("x", "y").handled("A", "y")
+        .delivered("A", "x").killed("A").delivered("B", "x", redelivered=True).acked("B", "x")
+        .note("state", files=1)),
+    (48, "held all the time", lambda: waiting().wait(3).note("gave-up", waiting_for="done")),
+    (49, "let go", lambda: waiting().acked("A", "x").made_ready().handled("B", "y")),
+    (50, "done, and failed", lambda: JobTale().published("x").delivered("A", "x").done("A", "x")
+        .lays_aside("A", "x").left("x", JOBS_FAILED)),
+    (51, "gone", lambda: JobTale().published("x", "bad").handled("A", "x")
+        .delivered("B", "bad").acked("B", "bad")),
+    (52, "another id", lambda: waiting().queues_anew("A", "x").acked("A", "x")),
+    (53, "among the failed", lambda: waiting().lays_aside("A", "x").left("x", JOBS_FAILED)),
+    (54, "a hot loop", lambda: hot_loop()),
 ]  # fmt: skip
+
+
+def waiting() -> JobTale:
+    """A copy has a job that is not ready; the other is done."""
+    return JobTale().published("x", ready=False).published("y").delivered("A", "x")
+
+
+def hot_loop() -> JobTale:
+    """A job that is not ready goes round and round."""
+    tale = waiting()
+    for _ in range(12):
+        tale.gives_back("A", "x", to=QUEUE).delivered("A", "x")
+    return tale.made_ready()
+
+
+def killed_job() -> JobTale:
+    """A copy is killed after the work, and before its ack gets through."""
+    tale = JobTale().published("x").delivered("A", "x").done("A", "x")
+    return tale.acked("A", "x", swallowed=True).fault("cut").killed("A")
 
 
 def poison_with_auto_ack() -> Tale:

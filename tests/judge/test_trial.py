@@ -262,5 +262,6 @@ def test_the_exercises_are_those_of_the_contract() -> None:
         "heartbeats",
         "poison",
         "idempotence",
+        "job-handler",
         "request-handler",
     ]

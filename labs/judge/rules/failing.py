@@ -7,6 +7,7 @@ itself. So a bad message is known by its body, on whichever way it comes.
 
 from __future__ import annotations
 
+from labs.journal import Event
 from labs.judge.evidence import message_life, quoted
 from labs.judge.history import History
 from labs.judge.lives import Message
@@ -109,11 +110,11 @@ def bad_ones_never_done(history: History) -> Finding:
 def bad_ones_set_aside(history: History) -> Finding:
     """Each bad message ends in $QUEUE.failed, its body unchanged, once."""
     bad = [message for message in published(history) if is_bad(message)]
-    if not bad:
+    if not published(history):
         return unknown(NOTHING_PUBLISHED)
     aside = [e for e in history.left if e.data.get("queue") == failed_queue(history)]
     for message in bad:
-        there = [e for e in aside if e.data.get("body") == message.body]
+        there = [e for e in aside if _was_published_so(message, e, history)]
         if len(there) == 1:
             continue
         life = message_life(history, message.body, ending="" if there else "the run ended")
@@ -131,9 +132,16 @@ def bad_ones_set_aside(history: History) -> Finding:
         elsewhere = [str(e.data.get("queue")) for e in message.left]
         seen += f"; it is in {elsewhere[0]}." if elsewhere else "; it is nowhere any more."
         return broken(seen, life)
-    strange = [e for e in aside if not str(e.data.get("body")).startswith("bad")]
-    if strange:
-        body = str(strange[0].data.get("body"))
+    names = [history.name_of(str(event.data.get("body"))) for event in aside]
+    if strange := [name for name in names if not name.startswith("bad")]:
+        body = strange[0]
         seen = f"{quoted(body)} is in {failed_queue(history)}, though it is not a bad one."
         return broken(seen, message_life(history, body))
     return KEPT
+
+
+def _was_published_so(message: Message, left: Event, history: History) -> bool:
+    """Whether this is the very message; a job is its bytes, and not only its name."""
+    published = message.published
+    same = published is not None and published.data.get("body") == left.data.get("body")
+    return same and history.name_of(str(left.data.get("body"))) == message.body

@@ -46,9 +46,9 @@ def all_done(history: History, messages: Sequence[Message]) -> Finding:
     )
 
 
-def done_exactly_once(history: History) -> Finding:
-    """Every message is done once over all copies and restarts, whatever struck."""
-    messages = published(history)
+def done_exactly_once(history: History, messages: Sequence[Message] | None = None) -> Finding:
+    """Every message (or each of these) is done once over all copies and restarts."""
+    messages = published(history) if messages is None else messages
     if not messages:
         return unknown(NOTHING_PUBLISHED)
     return (

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from labs.judge.history import History
+from labs.judge.history import History, was_handed_on
 from labs.judge.lives import Delivery, Message
 from labs.judge.rules.work import published
 
@@ -21,7 +21,8 @@ def _skipped(history: History) -> Iterator[Delivery]:
     for delivery in history.deliveries:
         settled = delivery.settled or delivery.unheard
         undone = delivery.message.published and delivery.message.first_done is None
-        if someone_worked and undone and settled and settled.how == "ack":
+        acked = settled is not None and settled.how == "ack"
+        if someone_worked and undone and acked and not was_handed_on(delivery):
             yield delivery
 
 
@@ -69,7 +70,8 @@ def _skipped_its_own(message: Message) -> bool:
         for later in message.deliveries:
             same = later.connection.process is earlier.connection.process
             came_again = earlier.done and later.event.n > earlier.done.n
-            if same and came_again and later.settled and not later.done:
+            let_go = later.settled and not later.done and not was_handed_on(later)
+            if same and came_again and let_go:
                 return True
     return False
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from labs.judge.history import History
+from labs.judge.history import History, was_handed_on
 from labs.judge.lives import Delivery
 from labs.judge.rules.failing import is_bad
 from labs.judge.rules.work import LOSSES, is_settled_early
@@ -82,12 +82,13 @@ def acked_on_receipt(history: History) -> bool:
 
 
 def acked_others_too(history: History) -> bool:
-    """One ack settled deliveries before it that were not done."""
+    """One ack settled deliveries before it that were neither done nor handed on."""
     return any(
         d.settled
         and d.settled.multiple
         and d.settled.asked.data.get("delivery_tag") != d.tag
         and is_settled_early(d)
+        and not was_handed_on(d)
         for d in history.deliveries
     )
 

@@ -1,0 +1,38 @@
+# misconception: 26
+import os
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+from labs.job_queue import JobQueue
+
+DELAY_S = float(os.environ["DELAY"])
+READY = Path(os.environ["READY_DIR"])
+RECORD = Path(os.environ["STATE_DIR"]) / "done.sqlite"
+
+jobs = JobQueue.connect(os.environ["AMQP_URL"], os.environ["QUEUE"])
+
+
+def work(text):
+    time.sleep(len(text) * DELAY_S)
+    if text.startswith("bad"):
+        raise ValueError(f"nobody can deploy {text!r}")
+
+
+@jobs.register_job_handler("Deployment")
+def deploy(job):
+    if not (READY / job["job_id"]).exists():
+        return False
+    with closing(sqlite3.connect(RECORD, timeout=30)) as database, database:
+        name = (job["job_id"],)
+        new = database.execute("INSERT OR IGNORE INTO done VALUES (?)", name).rowcount
+    if new:
+        work(job["text"])
+        print(f"done {job['text']}", flush=True)
+    return True
+
+
+with closing(sqlite3.connect(RECORD, timeout=30)) as database:
+    database.execute("CREATE TABLE IF NOT EXISTS done (job_id TEXT PRIMARY KEY)")
+jobs.run()
