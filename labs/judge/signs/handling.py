@@ -65,6 +65,11 @@ def queued_at_once(history: History) -> bool:
 
 
 def marked_first(history: History) -> bool:
-    """What was in work when a copy died was skipped when it came again, by a record on disk."""
+    """What a copy held when it died was skipped when it came again, by a record on disk.
+
+    On its way the job may have been handed on, so that the flag `redelivered` does not count.
+    """
+    skipped = list(repeating.skipped(history))
     ended = any(process.ended_by_itself for process in history.processes)
-    return not ended and repeating.marked_first(history)
+    died = all(any(d.returned for d in one.message.deliveries) for one in skipped)
+    return bool(skipped) and died and not ended and repeating.kept_something(history) is True

@@ -15,7 +15,7 @@ from labs.judge.lives import Delivery, Message
 from labs.judge.rules.work import published
 
 
-def _skipped(history: History) -> Iterator[Delivery]:
+def skipped(history: History) -> Iterator[Delivery]:
     """Deliveries that were acknowledged without being done, of messages that nobody did."""
     someone_worked = any(d.done for d in history.deliveries)
     for delivery in history.deliveries:
@@ -28,35 +28,33 @@ def _skipped(history: History) -> Iterator[Delivery]:
 
 def skipped_by_flag(history: History) -> bool:
     """All that was skipped was flagged as redelivered, and nothing with the flag was done."""
-    skipped = list(_skipped(history))
+    undone = list(skipped(history))
     flagged = [d for d in history.deliveries if d.redelivered and d.settled]
-    return (
-        bool(skipped) and all(d.redelivered for d in skipped) and not any(d.done for d in flagged)
-    )
+    return bool(undone) and all(d.redelivered for d in undone) and not any(d.done for d in flagged)
 
 
-def _kept_something(history: History) -> bool | None:
+def kept_something(history: History) -> bool | None:
     """Whether the program wrote into STATE_DIR; None where that was not looked at."""
     notes = history.noted("state")
     return bool(notes[-1].data.get("files")) if notes else None
 
 
 def skipped_by_flag_alone(history: History) -> bool:
-    return skipped_by_flag(history) and _kept_something(history) is False
+    return skipped_by_flag(history) and kept_something(history) is False
 
 
 def marked_first(history: History) -> bool:
     """What was in work when a copy died was skipped when it came again, by a record on disk."""
-    skipped = list(_skipped(history))
-    flagged = bool(skipped) and all(delivery.redelivered for delivery in skipped)
-    return flagged and _kept_something(history) is True
+    undone = list(skipped(history))
+    flagged = bool(undone) and all(delivery.redelivered for delivery in undone)
+    return flagged and kept_something(history) is True
 
 
 def skipped_the_new(history: History) -> bool:
     """Messages were skipped that had never been delivered before: taken for others."""
     return any(
         not d.redelivered and d.message.deliveries[0] is d and d.done is None
-        for d in _skipped(history)
+        for d in skipped(history)
     )
 
 
