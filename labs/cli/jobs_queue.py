@@ -49,6 +49,7 @@ def the_queue(
     Raises:
         BadInput: a setting or the URL can't be meant.
         BrokerMissing: no broker is named, and none of this lab runs.
+        BusUnreachable: the broker does not answer.
     """
     from labs.job_queue import JobQueue
     from labs.job_queue.configuration import Settings
@@ -65,6 +66,7 @@ def the_queue(
         arguments[ADDRESS] = _broker(url)
     found = load(Settings, file=settings, environ=os.environ, arguments=arguments)
     with JobQueue.from_settings(found, observer=observer) as queue:
+        queue.check()  # says at once what is wrong, where the queue itself would be patient
         yield queue
 
 
