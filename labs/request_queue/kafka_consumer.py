@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as TooLate
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar, cast
 
 from confluent_kafka import (
@@ -63,6 +64,10 @@ class KafkaConsumer:
         """A callback is running."""
         self._commit: Future[list[TopicPartition] | None] | None = None
         """The last one, which may still be on its way."""
+        self._committing = False
+        """A commit inside a callback has no answer yet."""
+        self._later: list[Callable[[], None]] = []
+        """What is to be done once the last commit has its answer."""
         self._on_assigned, self._on_revoked = on_assigned, on_revoked
         self._on_lost = on_lost or on_revoked
         self._consumer = make(Consumer, config, self._heed)
@@ -77,6 +82,8 @@ class KafkaConsumer:
         deadline = time.monotonic() + timeout_s
         if not self._has_answered(timeout_s):
             return None
+        while self._later:
+            self._later.pop(0)()
         while True:
             left = max(0.0, deadline - time.monotonic())
             message = self._consumer.poll(min(left, AT_MOST_BLIND_S))
@@ -93,14 +100,11 @@ class KafkaConsumer:
         """Remember that the group is done with this record."""
         if record.partition not in self._ours:
             raise self._not_committed(record, "the partition is not this consumer's any more")
+        place = _place(record.partition, record.offset + 1)
         if not self._has_answered(COMMIT_WITHIN_S):
             raise self._not_committed(record, "an earlier commit has had no answer yet")
-        place = _place(record.partition, record.offset + 1)
-        self._commit = in_a_thread(
-            lambda: self._consumer.commit(offsets=[place], asynchronous=False)
-        )
         try:
-            said = self._commit.result(COMMIT_WITHIN_S)
+            said = self._committed([place])
         except TooLate:
             raise self._not_committed(record, f"no answer in {COMMIT_WITHIN_S:g} s") from None
         except KafkaException as error:
@@ -113,18 +117,18 @@ class KafkaConsumer:
         """Let this record be the next of its partition again."""
         if record.partition in self._ours:
             self._next[record.partition] = record.offset
-            self._seek(record.partition)
+            self._now_or_later(lambda: self._seek(record.partition))
 
     def pause(self, *partitions: Partition) -> None:
         """Let `poll` give no records of these, but keep them."""
-        self._consumer.pause(self._places(partitions))
+        self._now_or_later(lambda: self._consumer.pause(self._places(partitions)))
 
     def resume(self, *partitions: Partition) -> None:
         """Undo `pause`."""
-        self._consumer.resume(self._places(partitions))
+        self._now_or_later(lambda: self._consumer.resume(self._places(partitions)))
         for partition in self._next.keys() & set(partitions):
             # Its thread, asleep since nothing flowed, would notice only within a second.
-            self._seek(partition)
+            self._now_or_later(partial(self._seek, partition))
 
     def assignment(self) -> frozenset[Partition]:
         """The partitions that are ours now."""
@@ -140,19 +144,42 @@ class KafkaConsumer:
             with suppress(TooLate):
                 closing.result(CLOSE_WITHIN_S)
                 break
-            if not self._telling:  # a callback may take the time that it needs
-                break  # a commit that was given up is still on its way: so is the farewell
+            if not self._telling or self._committing:  # a callback may take the time it needs
+                break  # a commit has no answer: the farewell waits for it, and we do not
         self._ours.clear()
 
     def _seek(self, partition: Partition) -> None:
-        with suppress(KafkaException):  # it is being revoked
-            self._consumer.seek(_place(partition, self._next[partition]))
+        if partition in self._next:
+            with suppress(KafkaException):  # it is being revoked
+                self._consumer.seek(_place(partition, self._next[partition]))
+
+    def _committed(self, places: list[TopicPartition]) -> list[TopicPartition] | None:
+        """Commit by itself, so that it can be given up; inside a callback that can't be done.
+
+        (confluent-kafka lets only one thread at a time into a consumer.)
+        """
+        if self._telling:
+            self._committing = True
+            said = self._consumer.commit(offsets=places, asynchronous=False)
+            self._committing = False
+            return said
+        self._commit = in_a_thread(
+            lambda: self._consumer.commit(offsets=places, asynchronous=False)
+        )
+        return self._commit.result(COMMIT_WITHIN_S)
 
     def _has_answered(self, timeout_s: float) -> bool:
-        """Whether the last commit is over, one way or the other: until then librdkafka is stuck."""
+        """Whether the last commit is over, one way or the other: until then nothing else works."""
         if self._commit is not None and not self._commit.done():
             wait([self._commit], timeout_s)
         return self._commit is None or self._commit.done()
+
+    def _now_or_later(self, call: Callable[[], None]) -> None:
+        """Call it, unless a commit has no answer yet: then before the next record."""
+        if self._has_answered(0):
+            call()
+        else:
+            self._later.append(call)
 
     def _places(self, partitions: Sequence[Partition]) -> list[TopicPartition]:
         return [_place(partition) for partition in partitions if partition in self._ours]

@@ -56,8 +56,8 @@ CONSUMER: Mapping[str, Setting] = {
 LOCAL_CONSUMER: Mapping[str, Setting] = {
     # librdkafka's own cluster ends a rebalance a second before a session would time out,
     # and answers a fetch only after its longest wait.
-    "session.timeout.ms": 1_600,
-    "heartbeat.interval.ms": 150,
+    "session.timeout.ms": 2_000,
+    "heartbeat.interval.ms": 200,
     "fetch.wait.max.ms": 20,
 }
 

@@ -78,7 +78,7 @@ def test_a_topic_that_is_not_there_is_named_and_not_made_by_the_way(ground: Grou
         ground.log.consumer("g", ["mistyped-name"])
 
     assert not ground.log.partitions("mistyped-name")
-    assert not ground.log.committed("g", "mistyped-name")
+    assert not ground.committed("g", "mistyped-name")
     with pytest.raises(NoSuchTopic):
         ground.log.offsets(Partition("mistyped-name", 0))
 
@@ -102,7 +102,7 @@ def test_a_commit_is_of_exactly_that_record_not_of_what_was_polled(ground: Groun
 
     consumer.commit(first)
 
-    assert ground.log.committed("g", topic) == {first.partition: first.offset + 1}
+    assert ground.committed("g", topic) == {first.partition: first.offset + 1}
     consumer.close()
     assert [record.value for record in take(ground.consumer("g", topic), 2)] == [
         b"second",
@@ -118,7 +118,7 @@ def test_nothing_is_committed_that_nobody_has_committed(ground: Ground) -> None:
     (record,) = take(consumer, 1)
     consumer.close()
 
-    assert ground.log.committed("g", topic) == {}
+    assert ground.committed("g", topic) == {}
     assert take(ground.consumer("g", topic), 1) == [record]
 
 
@@ -312,7 +312,7 @@ def test_while_it_can_not_be_reached_all_say_so_in_time_and_then_all_goes_on(
     ground.log.append(topic, b"after", key=b"k", timeout_s=SETTLES_S)
     (*_, after_it) = take_through(b"after", consumer)
     consumer.commit(after_it)
-    assert ground.log.committed("g", topic) == {before.partition: after_it.offset + 1}
+    assert ground.committed("g", topic) == {before.partition: after_it.offset + 1}
 
 
 def test_nobody_polls_what_is_closed_and_closing_twice_is_no_error(ground: Ground) -> None:
