@@ -206,12 +206,19 @@ class KafkaConsumer:
     def _revoked(self, _: Consumer, places: list[TopicPartition]) -> None:
         partitions = _partitions(places)
         self._tell(self._on_revoked, partitions)
-        self._ours -= partitions
+        self._forget(places)
 
     def _lost(self, _: Consumer, places: list[TopicPartition]) -> None:
         partitions = _partitions(places)
-        self._ours -= partitions
+        self._forget(places)
         self._tell(self._on_lost, partitions)
+
+    def _forget(self, places: list[TopicPartition]) -> None:
+        """They are ours no more; should they come back, they flow, from what is committed."""
+        self._consumer.resume(places)  # librdkafka would keep them paused
+        for partition in _partitions(places):
+            self._ours.discard(partition)
+            self._next.pop(partition, None)  # another may have gone on, or back
 
     def _tell(self, told: Told, partitions: frozenset[Partition]) -> None:
         if told and partitions:
