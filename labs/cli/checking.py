@@ -25,7 +25,7 @@ from labs.judge.catalogue import exercise
 from labs.judge.scenarios import needs_rabbitmq
 from labs.judge.verdicts import Outcome, Report
 from labs.pictures.picture import Picture
-from labs.pictures.sequence import draw_sequence
+from labs.pictures.run import draw_run
 
 COMMAND_LINE = {"ignore_unknown_options": True}
 """`labs check acknowledgements ./worker --flag` means the program's flag, `--` or not."""
@@ -113,7 +113,7 @@ def _draw(made: Attempt) -> Picture | None:
     if shown is None:
         return None
     events, only, body = shown
-    return draw_sequence(events, only=only or None, highlight=body)
+    return draw_run(events, only=only or None, highlight=body)
 
 
 def _save(slug: str, picture: Picture) -> Path:

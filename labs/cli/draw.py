@@ -10,7 +10,7 @@ import click
 
 from labs.errors import BadInput
 from labs.journal import Event, read_journals
-from labs.pictures.sequence import draw_sequence
+from labs.pictures.run import draw_run
 
 NARROWEST, WIDEST = 60, 120
 
@@ -50,7 +50,7 @@ def command(
                 f"No message {message!r} is in this run.",
                 remedy=f"`labs draw {file}` shows which there are.",
             )
-        picture = draw_sequence(events, highlight=message, only=only or None, width=width)
+        picture = draw_run(events, highlight=message, only=only or None, width=width)
         if svg is not None:
             click.echo(f"Written: {picture.save(svg)}")
         else:

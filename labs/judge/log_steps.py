@@ -78,7 +78,9 @@ class KillAtRequest:
         process = trial.history.process(self.copy)
         try:
             while True:
-                trial.wait("in-work", lambda: self._at_work(trial), copies=[self.copy])
+                trial.wait(
+                    "in-work", lambda: self._at_work(trial), quiet_s=QUIET_S, copies=[self.copy]
+                )
                 said = len(trial.history.lines)
                 trial.programs[self.copy].pause()
                 trial.catch_up()

@@ -109,10 +109,11 @@ class LogTrial(Copies):
     def append(self, number: int) -> None:
         """Append a wave, each request with a key, over all partitions."""
         for body in self.bodies[number]:
-            key = next(self._keys)
-            at = self.ground.append(body, key)
+            key, since_s = next(self._keys), round(self.now_s(), 3)
+            at = self.ground.append(body, key)  # it may be read before we hear of it
             data = {"body": body, "key": key, "partition": at.partition, "offset": at.offset}
-            self.journal.append("published", data=data | {"wave": number + 1})
+            data |= {"wave": number + 1, "since_s": since_s}
+            self.journal.append("published", data=data)
             self.given.append(body)
 
     # --- Looking at the log ------------------------------------------------------------------

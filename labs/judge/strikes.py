@@ -21,7 +21,7 @@ WORTH_S = 0.15
 """Work shorter than this is no aim: a fault could come too late for it."""
 SETTLED_S = 0.08
 """So soon after its beginning work is struck, where all work before it is done and settled."""
-INTO_WORK = 0.3
+INTO_WORK, HALF = 0.3, 0.5
 """So far into it, where it is not."""
 RECORDED_S = 0.5
 """So long it may take to write down what was done."""
@@ -287,7 +287,9 @@ def in_the_middle(trial: Trial, copy: str, after: int, aims: list[Delivery]) -> 
         return False
     began_s = max([hand[0].event.at_s, *(said.event.at_s for said in done[-1:])])
     into_s = trial.now_s() - began_s
-    if all(said.delivery.settled for said in done if said.delivery):
+    if trial.plan.keeps_state:  # whoever writes something down before the work has done so
+        enough_s = HALF * trial.history.work_s(hand[0].message.body)
+    elif all(said.delivery.settled for said in done if said.delivery):
         enough_s = SETTLED_S
     else:  # perhaps it is about to settle what it has just done: that is another moment
         enough_s = INTO_WORK * trial.history.work_s(hand[0].message.body)

@@ -30,7 +30,7 @@ from labs.judge.verdicts import Outcome, Report
 from labs.notebook import failures
 from labs.notebook.display import Live, Piece, progress_bar
 from labs.pictures.picture import Picture
-from labs.pictures.sequence import draw_sequence
+from labs.pictures.run import draw_run
 
 MARKS = {Outcome.KEPT: "✓", Outcome.BROKEN: "✗", Outcome.UNKNOWN: "?"}
 COLOURS = {Outcome.KEPT: "#3f8f4f", Outcome.BROKEN: "#cc4f45", Outcome.UNKNOWN: "#b9651b"}
@@ -109,7 +109,7 @@ class Checked:
         if shown is None:
             return None
         events, only, body = shown
-        return draw_sequence(events, only=only or None, highlight=body)
+        return draw_run(events, only=only or None, highlight=body)
 
     def whole(self, trial: str | None = None, *, message: str | None = None) -> Picture:
         """All that went over the wire in one trial (default: the first); `message`: marked.
@@ -123,7 +123,7 @@ class Checked:
             raise BadInput(
                 f"There is no trial {name!r}.", remedy=f"There is {', '.join(trials) or 'none'}."
             )
-        return draw_sequence(trials[name], highlight=message)
+        return draw_run(trials[name], highlight=message)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return {"text/html": self._html(), "text/plain": str(self)}

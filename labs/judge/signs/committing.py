@@ -35,8 +35,12 @@ def committed_before_work(history: History) -> bool:
 
 
 def committed_by_the_clock(history: History) -> bool:
-    """Some were committed too early, and commits are few: most requests have none of their own."""
-    return bool(_early(history)) and len(history.commits) < OFTEN * len(good(history))
+    """Some were committed too early, and some long after: a commit passed several at once."""
+    passes: dict[int, int] = {}
+    for message in good(history):
+        if commit := passed(history, message):
+            passes[commit.n] = passes.get(commit.n, 0) + 1
+    return bool(_early(history)) and any(count > 1 for count in passes.values())
 
 
 def committed_out_of_order(history: History) -> bool:

@@ -44,7 +44,6 @@ def commit(record):
 
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-consumer.subscribe([TOPIC])
 
 
 def handle(record):
@@ -59,20 +58,30 @@ def handle(record):
 
 # A partition whose record is in work is paused: one at a time, in order, and the loop goes on.
 busy = {}
+
+
+def finish(partition):
+    record, work_on_it = busy.pop(partition)
+    work_on_it.result()
+    commit(record)
+    consumer.resume([TopicPartition(TOPIC, partition)])
+
+
+def revoked(_, partitions):
+    for place in partitions:
+        if place.partition in busy:
+            finish(place.partition)
+
+
+consumer.subscribe([TOPIC], on_revoke=revoked)
 with ThreadPoolExecutor(4) as pool:
     try:
         while True:
             record = consumer.poll(0.02)
             if record is not None and not record.error():
-                place = TopicPartition(record.topic(), record.partition())
-                consumer.pause([place])
+                consumer.pause([TopicPartition(TOPIC, record.partition())])
                 busy[record.partition()] = record, pool.submit(handle, record)
-            for partition, (done, work_on_it) in list(busy.items()):
-                if work_on_it.done():
-                    work_on_it.result()
-                    del busy[partition]
-                    commit(done)
-                    if any(one.partition == partition for one in consumer.assignment()):
-                        consumer.resume([TopicPartition(TOPIC, partition)])
+            for partition in [number for number, (_, w) in busy.items() if w.done()]:
+                finish(partition)
     finally:
         consumer.close()
