@@ -96,6 +96,11 @@ def test_a_lesson_shows_a_picture_teaches_pika_in_the_open_and_has_things_to_try
     assert "## Try it yourself" in "\n".join(cell.source for cell in cells(name, "markdown"))
 
 
+def test_the_first_notebook_has_a_map_of_the_others() -> None:
+    start = "\n".join(cell.source for cell in cells("00-start-here", "markdown"))
+    assert [name for name in LESSONS if f"| `{name}` |" not in start] == []
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_its_loops_end(name: str) -> None:
     assert "while True" not in code(name)
