@@ -102,9 +102,7 @@ class Settlement:
 
     def pay(self, share: Share) -> bool:
         """Commit what is owed; whether nothing is owed any more."""
-        share.beat()  # the partition may be gone, and the debt with it
-        if self.owed is not None and self.owed.partition not in share.consumer.assignment():
-            self.owed = None
+        share.beat()  # the partition may be gone by now, and the debt with it
         if self.owed is not None:
             self.commit(share, self.owed)
         return self.owed is None

@@ -139,6 +139,46 @@ def test_a_partition_that_was_lost_is_not_committed_and_its_work_comes_again() -
     ]
 
 
+def test_a_commit_that_is_owed_is_made_before_the_partition_goes() -> None:
+    log = MemoryLog()
+
+    def handler(_: dict[str, Any]) -> bool:
+        log.down()
+        return True
+
+    first, second = replica_of(log, "first", handler), replica_of(log, "second", done)
+    place = first.queues(THAT_MOVES)
+    assert first.processes() is What.DONE
+    log.up()
+    assert first.committed == {}
+    second.queue.process_request(0)  # it joins
+    first.queue.process_request(0)
+    assert first.committed == {place.partition.number: 1}
+    assert second.queue.process_request(0.2) is None
+
+
+def test_a_commit_that_is_owed_is_forgotten_with_the_partition_and_takes_nothing_back() -> None:
+    log = MemoryLog()
+
+    def handler(_: dict[str, Any]) -> bool:
+        with log.changed:  # the log counts us out, and another does all three
+            assert replica.queue._share is not None
+            consumer: Any = replica.queue._share.consumer
+            group = log._group(replica.service.settings.queue.group_id)
+            group.leave(consumer)
+            group.committed[place.partition] = 3
+        return True
+
+    replica = replica_of(log, "first", handler)
+    place = replica.queues(THAT_MOVES)
+    for _ in range(2):
+        replica.queues(THAT_MOVES)
+    assert replica.processes() is What.DONE
+    for _ in range(3):
+        assert replica.queue.process_request(0.05) is None
+    assert replica.committed == {place.partition.number: 3}
+
+
 def test_what_cannot_be_settled_while_the_partition_goes_is_left_to_the_other() -> None:
     log, slow = RefusingLog(RESPONSES, FAILED), Slow(ValueError("no"))
     first = replica_of(log, "first", slow)

@@ -14,7 +14,8 @@ import pytest
 from labs.request_queue import What
 from labs.request_queue.kafka import KafkaLog
 from labs.request_queue.local import LocalKafka
-from labs.request_queue.log import LogUnreachable
+from labs.request_queue.log import LogUnreachable, Partition, Record, Topic
+from labs.request_queue.share import Share
 from labs.waiting import wait_until
 from tests.request_queue.replica import RESPONSES, Replica, records
 
@@ -157,3 +158,34 @@ def test_partitions_that_went_while_work_was_long_flow_again_when_they_come_back
         )
     log.close()
     other_log.close()
+
+
+@pytest.mark.slow
+def test_a_partition_that_was_lost_goes_on_from_what_is_committed(kafka: LocalKafka) -> None:
+    """Not from where this consumer was: that would skip what it took and never settled."""
+    log, lost = KafkaLog(kafka.bootstrap), threading.Event()
+    log.ensure_topic(Topic("work", 1))
+    for value in (b"0", b"1", b"2"):
+        log.append("work", value)
+    consumer = log.consumer("group", ["work"], on_lost=lambda _: lost.set())
+    share = Share(consumer)
+    for value in (b"0", b"1"):
+        assert wait_until(lambda: share.take(0.2), 20, what="a record").value == value
+    kafka.down()
+
+    def is_lost() -> bool:
+        share.beat()
+        return lost.is_set()
+
+    wait_until(is_lost, 30, what="the partition to be lost")
+    share.forget(frozenset({Partition("work", 0)}))
+    kafka.up()
+
+    def comes_back() -> Record | None:
+        share.beat()  # as while a handler works: it is paused, and resumed
+        return share.take(0.2)
+
+    again = wait_until(comes_back, 30, what="it to come back")
+    assert again.value == b"0"
+    consumer.close()
+    log.close()
