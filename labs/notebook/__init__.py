@@ -2,8 +2,9 @@
 
 `lab.py` is the door. Behind it: `workers.py` and `worker.py` (processes), what
 they tell (`events.py`, `record.py`), `watching.py` (queues), `wire.py` (what goes over
-the wire), `predictions.py`, `display.py` (what is alive on the page), `failures.py`
-(errors in words) and `leftovers.py` (so that nothing outlives its kernel unseen).
+the wire), `attempts.py` and `partitions.py` (what became of jobs and of requests),
+`predictions.py`, `display.py` (what is alive on the page), `failures.py` (errors in words)
+and `leftovers.py` (so that nothing outlives its kernel unseen).
 `checking.py` judges a learner's own program.
 """
 

@@ -184,6 +184,7 @@ def _row(row: JobRow, lines: Sequence[Sequence[Attempt]], top: float, scale: flo
 def _line(attempts: Sequence[Attempt], middle: float, scale: float) -> list[str]:
     """Attempts one after the other; a name where it is a new one and has room."""
     bars, marks = [], []
+    drawn: tuple[int, Ending] | None = None  # of a crowd, one bar a pixel is enough
     free, marked, named = 0.0, 0.0, ""  # up to where there are words and marks; the last name
     for attempt, following in zip(attempts, [*attempts[1:], None], strict=True):
         x, end = LEFT + attempt.start_s * scale, LEFT + attempt.end_s * scale
@@ -199,8 +200,10 @@ def _line(attempts: Sequence[Attempt], middle: float, scale: float) -> list[str]
         if has_mark:
             marks.append(sign(MARKS[attempt.ending], at, middle, _tip(attempt)))
             marked = at
-        if width >= MARK or not has_mark:
+        pixel = (int(x), attempt.ending) if width < MARK else None
+        if not (has_mark and pixel) and (pixel is None or pixel != drawn):
             bars.append(_bar(attempt, x, middle, width))
+            drawn = pixel
         if attempt.worker != named and x > free:
             style = f'font-size="10" {HALO}'
             bars.append(words_at(x, middle - BAR / 2 - 4, attempt.worker, style))

@@ -10,6 +10,7 @@ No meaning is in a colour alone. The same values give the same bytes.
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -34,6 +35,7 @@ from labs.pictures.sheet import (
 
 WIDTH, LEFT, RIGHT = 900, 140, 20
 CELL, NARROWEST, WIDEST = 34, 40.0, 84.0  # a cell's height, and how wide it may be
+MOST_TOLD = 24  # records of a lane that are told one by one
 LANE, TITLE, GAP = 70, 24, 6  # the height of a lane, of a moment's title, and between moments
 
 
@@ -127,12 +129,19 @@ def in_words(moments: Sequence[Moment], width: int = 96) -> str:
         for lane in moment.lanes:
             owner = f" ({plain(lane.owner)})" if lane.owner else ""
             flag = f"; committed {lane.committed}" if lane.committed is not None else ""
-            cells = ", ".join(_cell_in_words(cell) for cell in lane.cells) or "empty"
-            line = f"{plain(lane.name)}{owner}: {cells}{flag}."
+            line = f"{plain(lane.name)}{owner}: {_cells_in_words(lane.cells)}{flag}."
             lines += textwrap.wrap(
                 line, width, initial_indent="  ", subsequent_indent="    ", break_long_words=True
             )
     return "\n".join(lines)
+
+
+def _cells_in_words(cells: Sequence[Cell]) -> str:
+    before, told = cells[:-MOST_TOLD], cells[-MOST_TOLD:]
+    counts = Counter(cell.state for cell in before)
+    summed = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
+    first = [f"{len(before)} before ({summed})"] if before else []
+    return ", ".join([*first, *(_cell_in_words(cell) for cell in told)]) or "empty"
 
 
 def _cell_in_words(cell: Cell) -> str:

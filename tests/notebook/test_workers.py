@@ -196,6 +196,24 @@ def test_stop_in_the_notebook_interrupts_the_cell_and_not_the_workers(lab: Lab) 
         assert os.getpgid(pid) == pid  # a group of its own: Jupyter interrupts the kernel's
 
 
+def test_what_a_killed_worker_had_in_hand_is_drawn_as_a_lost_attempt(
+    lab: Lab, vhost: Address
+) -> None:
+    queue = lab.fresh("work")
+    with lab.workers("alice", queue=queue, acknowledge=True, delay=FOR_EVER_S) as first:
+        publish(vhost, queue, ["x"])
+        first.wait_until_received(1)
+        first["alice"].kill()
+    with lab.workers("bob", queue=queue, acknowledge=True, delay=0) as second:
+        second.wait_until_done(1)
+    told = lab.attempts_of(first, second).text.splitlines()
+    assert told[1] == "x: 1 done, 1 lost."
+    assert "by alice" in told[2]
+    assert told[2].endswith("lost.")
+    assert "by bob" in told[3]
+    assert told[3].endswith("done.")
+
+
 def test_ten_thousand_messages_are_counted_and_drawn(lab: Lab, vhost: Address) -> None:
     queue = lab.fresh("work")
     with lab.watch(queue) as watch, lab.workers(2, queue=queue, delay=0) as workers:

@@ -89,6 +89,16 @@ def test_a_crowd_too_dense_for_marks_keeps_its_bars_and_names_its_worker_once() 
     assert texts(picture.svg).count("w1") == 1
 
 
+def test_ten_thousand_attempts_are_drawn_in_no_more_than_there_is_room_for() -> None:
+    crowd = tuple(Attempt(n / 100, n / 100 + 0.005, Ending.DONE) for n in range(10_000))
+    picture = draw_attempts([JobRow("quick", crowd, one_job=False)])
+    assert len(picture.svg) < 200_000
+    assert "quick: 10000 done." in picture.text
+    last = Attempt(50.0, 50.005, Ending.FAILED)
+    marked = draw_attempts([JobRow("quick", (*crowd[:5000], last, *crowd[5001:]), one_job=False)])
+    assert "failed, 50.00 to" in marked.svg, "what ended otherwise is there"
+
+
 def test_the_run_may_be_longer_than_its_attempts() -> None:
     row = JobRow("a", (Attempt(0, 1, Ending.DONE),))
     assert "Attempts over 10.0 seconds" in draw_attempts([row], length_s=10).text

@@ -82,7 +82,7 @@ def test_of_too_many_records_the_last_are_drawn_and_the_others_counted() -> None
     assert "0" not in shown
     assert "82 before" in shown
     assert "committed 85" in shown
-    assert "0 k0 done" in picture.text, "in words all are there"
+    assert "76 before (76 done), 76 k1 done, 77 k2 done" in picture.text
 
 
 def test_nothing_at_all_is_a_picture_too() -> None:
