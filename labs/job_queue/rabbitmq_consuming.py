@@ -48,6 +48,7 @@ class Taking:
         self._settled_up_to = 0
         self._ahead: set[int] = set()
         self._is_retiring = False
+        self.tell_when_void: list[Callable[[], None]] = []
 
     def delivery(self, queue: str, method: Any, properties: Any, body: bytes) -> Delivery:
         """What pika hands over, as ours."""
@@ -275,30 +276,34 @@ class Consumer:
     def drop(self, taking: Taking) -> None:
         """In the link's thread: its channel is closed."""
         self._takings.discard(taking)
+        for tell in taking.tell_when_void:
+            tell()
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until the broker has what was settled over all channels that are open."""
-        answered = threading.Event()
+        is_over, silent = threading.Event(), set(self._takings)
 
         def ask() -> None:
-            open_ones = {taking for taking in self._takings if taking.channel.is_open}
-            for taking in tuple(open_ones):
+            silent.intersection_update(self._takings)
+            for taking in tuple(silent):
 
                 def has_it(_: Any, taking: Taking = taking) -> None:
-                    open_ones.discard(taking)
-                    if not open_ones:
-                        answered.set()
+                    silent.discard(taking)
+                    if not silent:
+                        is_over.set()
 
-                taking.flush()
-                # What answers this has heard all that was said on the channel before.
-                taking.channel.basic_qos(prefetch_count=0, callback=has_it)
-            if not open_ones:
-                answered.set()
+                if taking.channel.is_open:
+                    taking.tell_when_void.append(is_over.set)
+                    taking.flush()
+                    # What answers this has heard all that was said on the channel before.
+                    taking.channel.basic_qos(prefetch_count=0, callback=has_it)
+            if not silent:
+                is_over.set()
 
-        if not self.link.is_up:
-            return not self._takings
-        self.link.post(ask)
-        return answered.wait(timeout_s)
+        if silent:
+            self.link.post(ask)
+            is_over.wait(timeout_s)
+        return not silent
 
     def flush_all(self) -> None:
         """In the link's thread: tell the broker what was settled."""

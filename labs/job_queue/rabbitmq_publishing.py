@@ -68,6 +68,7 @@ class Publisher:
         self.link: Link
         self._timeout_s = confirm_timeout_s
         self._connection: Connection | None = None
+        self._channel: Channel
         self._waiting: deque[Batch] = deque()
         self._on_their_way: dict[int, tuple[Batch, int]] = {}
         self._on_their_way_b = 0
@@ -103,7 +104,7 @@ class Publisher:
 
         def confirming(_: Any) -> None:
             self._last_tag = 0
-            self._connection = connection
+            self._connection, self._channel = connection, channel
             self._send()
 
         def opened(channel: Channel) -> None:
@@ -118,8 +119,8 @@ class Publisher:
         while self._waiting:
             self._waiting.popleft().fail(NotConfirmed("The bus was closed.", remedy=AGAIN))
 
-    def _closed(self, _: Channel, reason: Exception) -> None:
-        connection, self._connection = self._connection, None
+    def _closed(self, channel: Channel, reason: Exception) -> None:
+        self._connection = None
         error = NotConfirmed(
             "The connection was lost before the broker had confirmed all messages.", remedy=AGAIN
         )
@@ -129,8 +130,14 @@ class Publisher:
         self._on_their_way_b = 0
         for batch in lost:
             batch.fail(error)
-        if connection is not None and connection.is_open:  # the channel alone was closed
-            self.link.post(lambda: self.begin(connection))
+
+        def begin_again() -> None:
+            connection = self.link.connection
+            is_the_same = connection is channel.connection  # the channel alone was closed
+            if connection is not None and is_the_same and connection.is_open:
+                self.begin(connection)
+
+        self.link.post(begin_again)
 
     def _renew(self, batch: Batch) -> None:
         """Take a new connection, if one of this batch is still not confirmed.
@@ -141,7 +148,18 @@ class Publisher:
         """
         in_doubt = any(one is batch for one, _ in self._on_their_way.values())
         if self._connection is not None and in_doubt and not self.link.blocked:
-            self._connection.abort()
+            connection, self._connection = self._connection, None  # nothing more over this one
+            connection.abort()
+
+    def _change_channel(self) -> None:
+        """Publish over a new channel.
+
+        One that was opened while the queue's leader died may refuse all that is published over
+        it, though the queue has long had another leader (seen on RabbitMQ 3.10).
+        """
+        if self._connection is not None:
+            self._connection = None  # until there is one
+            self._channel.close()
 
     def _send(self) -> None:
         """Send what the window lets, in one write."""
@@ -178,6 +196,7 @@ class Publisher:
                 batch.fail(
                     NotConfirmed(f"The broker refused a message for {batch.queue!r}.", remedy=AGAIN)
                 )
+                self._change_channel()
         self._send()
 
     def _returned(self, _: Channel, method: Any, *__: Any) -> None:
