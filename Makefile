@@ -25,11 +25,13 @@ check: venv-dev ## Check style and types
 	@$(IN_VENV)ruff format --check --quiet
 	@$(IN_VENV)mypy
 
-bench: venv-dev ## Measure (about 8 minutes): qprocessor beside others, broker, proxy, judge
+bench: venv-dev ## Measure (about 12 minutes): qprocessor and the queues beside others, broker, proxy, judge
 	@$(IN_VENV)python -m benchmarks
 	@$(IN_VENV)python -m benchmarks.startup
 	@$(IN_VENV)python -m benchmarks.proxy
 	@$(IN_VENV)python -m benchmarks.judge
+	@$(IN_VENV)python -m benchmarks.jobs
+	@$(IN_VENV)python -m benchmarks.requests
 
 judge-score: venv-dev ## Judge the judge (hours): wrong and right programs, 50 times each
 	@$(IN_VENV)python -m benchmarks.judge_score

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from labs.broker.address import Address
 from labs.cli import COMMANDS
+from labs.job_queue.configuration import Settings as JobSettings
+from labs.request_queue.configuration import DriverSettings
+from labs.settings import Section, table_of
 from labs.waiting import wait_until
 from tests.conftest import missing
 from tests.programs.collection import samples
@@ -106,8 +111,51 @@ def test_the_commands_in_it_begin_an_exercise_and_judge_the_labs_own_worker(
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert (tmp_path / "my-programs" / "acknowledgements.py").is_file()
-    assert "1 of 11 passed" in ran.stdout
+    assert "1 of 13 passed" in ran.stdout
     assert down.returncode == 0, down.stderr
+
+
+def test_the_job_queue_in_it_does_its_job(vhost: Address, tmp_path: Path) -> None:
+    section = README.split("\n## Two systems, to read and to reuse\n", 1)[1]
+    (example,) = re.findall(r"^```python\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL)
+    url = "amqp://guest:guest@localhost:5672/%2F"
+    assert url in example
+    program = tmp_path / "example.py"
+    program.write_text(example.replace(url, vhost.url), encoding="utf-8")
+
+    ran = subprocess.Popen(
+        [sys.executable, "-u", str(program)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert ran.stdout is not None
+        assert ran.stdout.readline() == "hello Ada\n"
+        ran.send_signal(signal.SIGINT)
+        assert ran.wait(30) == 0
+    finally:
+        ran.kill()
+        ran.communicate()
+
+
+def test_the_commands_in_it_queue_a_job(labs_home: Path) -> None:
+    ran = subprocess.run(
+        ["bash", "-e", "-c", commands("Two systems, to read and to reuse")],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "LABS_HOME": str(labs_home),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("settings", [JobSettings, DriverSettings])
+def test_the_tables_of_settings_in_it_are_those_of_the_code(settings: type[Section]) -> None:
+    assert table_of(settings) in README, f"the README's table should be:\n{table_of(settings)}"
 
 
 def test_every_flag_in_it_is_one_of_qprocessors_or_labs() -> None:
