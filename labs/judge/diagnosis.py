@@ -1,4 +1,4 @@
-"""Which wrong belief a run shows, told from the wire and the lines alone; never a guess.
+"""Which wrong belief a run shows, told from wire, commits and lines alone; never a guess.
 
 Each row of `SIGNS` names a belief, the broken promises that it could explain, and
 the sign by which it is known: something that the program sent, and that the promise

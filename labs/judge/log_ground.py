@@ -12,11 +12,12 @@ import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from labs.errors import NotPossibleHere
-from labs.request_queue.log import Consumer, Log, Partition, Record, Topic
-from labs.request_queue.memory import partition_of
+
+if TYPE_CHECKING:  # the request queue is imported when there is a log: other trials need none
+    from labs.request_queue.log import Consumer, Log, Record
 
 FAILED = ".failed"
 """What the name of the topic for what failed ends with."""
@@ -44,6 +45,8 @@ class LogGround:
         self._read = 0
 
     def __enter__(self) -> Self:
+        from labs.request_queue.log import Topic
+
         try:
             from labs.request_queue.kafka import KafkaLog
             from labs.request_queue.local import LocalKafka
@@ -77,6 +80,8 @@ class LogGround:
 
     def failed(self, timeout_s: float = 8.0) -> Sequence[Record]:
         """What has come to the topic for what failed since the last look, all of it."""
+        from labs.request_queue.log import Partition
+
         end = self._log.offsets(Partition(self.failed_topic, 0))[1]
         found: list[Record] = []
         while self._read < end:
@@ -96,4 +101,6 @@ class LogGround:
 
     def keys_of(self, partition: int, names: Sequence[str]) -> list[str]:
         """Those of the names that stand in this partition, as a producer's own rule has it."""
+        from labs.request_queue.memory import partition_of
+
         return [n for n in names if partition_of(n.encode(), self.num_partitions) == partition]
