@@ -28,6 +28,7 @@ from labs.request_queue.driver_api import create_app
 from labs.request_queue.driver_server import serving
 from labs.request_queue.log import Appended
 from labs.request_queue.metrics import Counts, of_queue
+from labs.waiting import wait_until
 from tests.request_queue.replica import TOPIC, Replica, records, settings
 
 EXECUTE = "/api/driver/lifecycle/execute"
@@ -293,10 +294,12 @@ def test_health_tells_the_truth_about_the_broker(queued: Site) -> None:
 
 def test_health_answers_while_many_requests_wait_for_a_log_that_is_gone() -> None:
     released = threading.Event()
+    hanging: list[str] = []
 
     class Hanging(MemoryLog):
         def append(self, *args: Any, **how: Any) -> Appended:
-            assert released.wait(30)
+            hanging.append("one more")
+            assert released.wait(60)
             return super().append(*args, **how)
 
     chosen = settings(enabled=True)
@@ -305,6 +308,7 @@ def test_health_answers_while_many_requests_wait_for_a_log_that_is_gone() -> Non
     with serving(app) as url, ThreadPoolExecutor(60) as pool:
         waiting = [pool.submit(httpx.post, url + EXECUTE, json=BODY, timeout=60) for _ in range(60)]
         try:
+            wait_until(lambda: len(hanging) >= 40, 30, what="all of the server's threads to hang")
             assert httpx.get(f"{url}/management/health", timeout=10).status_code == 200
         finally:
             released.set()
