@@ -158,11 +158,11 @@ class KafkaTopics:
         return [Partition(topic, number) for number in numbers]
 
     def _hear(self, error: KafkaError) -> None:
-        self._said = error.str()
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # why each is down says more
+            self._said = error.str()
 
     def _metadata(self, topic: str | None, timeout_s: float) -> Any:
         """What the cluster says of itself and of this topic (None: of all)."""
-        self._said = ""
         try:
             metadata = (
                 self._admin.list_topics(topic, timeout=timeout_s)
@@ -175,6 +175,7 @@ class KafkaTopics:
                 )
         except KafkaException as error:
             raise self._unreachable(error.args[0]) from None
+        self._said = ""
         return metadata
 
     def _unreachable(self, error: KafkaError) -> LogUnreachable:
