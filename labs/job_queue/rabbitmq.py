@@ -23,7 +23,7 @@ from labs.job_queue.bus import (
     QueueSpec,
     check_publishing,
 )
-from labs.job_queue.rabbitmq_consuming import Consumer, RabbitSubscription, Tag
+from labs.job_queue.rabbitmq_consuming import Consumer, RabbitSubscription
 from labs.job_queue.rabbitmq_getting import Getter
 from labs.job_queue.rabbitmq_link import Link, Question
 from labs.job_queue.rabbitmq_publishing import Publisher, Returned
@@ -34,6 +34,7 @@ from labs.job_queue.rabbitmq_queues import (
     delay_queue,
     whole_ms,
 )
+from labs.job_queue.rabbitmq_taking import Tag
 
 BURIAL_S = 0.25
 """Between the end of a queue and a new one of its name. RabbitMQ 3.10 tells nobody when a queue is

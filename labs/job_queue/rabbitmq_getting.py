@@ -17,8 +17,9 @@ from pika.channel import Channel
 from pika.exceptions import ChannelClosedByBroker
 
 from labs.job_queue.bus import BusUnreachable, Delivery
-from labs.job_queue.rabbitmq_consuming import Consumer, Taking
-from labs.job_queue.rabbitmq_link import Lost, in_words, settle
+from labs.job_queue.rabbitmq_connection import Lost, in_words, settle
+from labs.job_queue.rabbitmq_consuming import Consumer
+from labs.job_queue.rabbitmq_taking import Taking
 
 
 class Getter:

@@ -11,94 +11,37 @@ from __future__ import annotations
 
 import logging
 import random
-import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from typing import Any
 
-import pika
 from pika.channel import Channel
-from pika.exceptions import ChannelClosedByBroker, ConnectionWrongStateError, StreamLostError
+from pika.exceptions import ChannelClosedByBroker, ConnectionWrongStateError
 
 from labs.broker.address import Address
 from labs.broker.explain import explain
-from labs.errors import BadInput
-from labs.job_queue.bus import BusUnreachable, NoSuchQueue
+from labs.job_queue.bus import BusUnreachable
+from labs.job_queue.rabbitmq_connection import (
+    CONNECT_TIMEOUT_S,
+    Connection,
+    Lost,
+    in_words,
+    parameters_of,
+    settle,
+)
 
 log = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT_S = 5.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 STEADY_S = 2.0
 """A connection that lasted so long was a good one: pauses begin anew."""
 GOODBYE_S = 2.0
-NOT_FOUND = 404
 
 Question = Callable[[Channel, Callable[[Any], None]], object]
 """Says something on a fresh channel, and what to call with the answer."""
-
-
-class Lost(Exception):
-    """Raised when the connection ends before an answer came."""
-
-
-def settle(answer: Future[Any], result: Any) -> bool:
-    """Give the answer, or raise the exception that it is; False: nobody waits for it any more."""
-    if answer.done() or not answer.set_running_or_notify_cancel():
-        return False
-    if isinstance(result, Exception):
-        answer.set_exception(result)
-    else:
-        answer.set_result(result)
-    return True
-
-
-def in_words(refusal: ChannelClosedByBroker) -> BadInput | NoSuchQueue:
-    """What the broker closed a channel for."""
-    meaning = explain(refusal)
-    kind = NoSuchQueue if refusal.reply_code == NOT_FOUND else BadInput
-    return kind(f"{meaning.what} {meaning.cause}".rstrip(), remedy=meaning.cure)
-
-
-class Connection(pika.SelectConnection):
-    """pika's connection, which can hold back what it says and say it in one write.
-
-    pika writes each frame by itself; a system call for each is half of what it costs.
-    """
-
-    _held: list[bytes] | None = None
-
-    @contextmanager
-    def in_one_write(self) -> Iterator[None]:
-        """What is said in the `with` block leaves together."""
-        if self._held is not None:
-            yield
-            return
-        self._held = []
-        try:
-            yield
-        finally:
-            held, self._held = self._held, None
-            if held:
-                self._adapter_emit_data(b"".join(held))
-
-    def _adapter_emit_data(self, data: bytes) -> None:
-        if self._held is None:
-            super()._adapter_emit_data(data)  # type: ignore[misc]  # the stubs end at the public
-        else:
-            self._held.append(data)
-
-    def abort(self) -> None:
-        """End it without a goodbye, which a broker in trouble may not answer."""
-        self._terminate_stream(StreamLostError("given up"))  # type: ignore[attr-defined]
-
-    def send(self, frames: bytes) -> None:
-        """Send frames that are encoded already."""
-        self._adapter_emit_data(frames)
 
 
 class Link:
@@ -304,7 +247,7 @@ class Link:
         """Connect to this address and stay until it is over; whether it was a good one."""
         self._since_s, self._address = 0.0, address
         connection = Connection(
-            self._parameters(address),
+            parameters_of(address, name=self.name, heartbeat_s=self._heartbeat_s),
             on_open_callback=self._opened,
             on_open_error_callback=self._over,
             on_close_callback=self._over,
@@ -366,19 +309,3 @@ class Link:
                     work()
                 except Exception:  # a fault of ours: the others' work must be done
                     log.exception("%s: something posted failed", self.name)
-
-    def _parameters(self, address: Address) -> pika.ConnectionParameters:
-        tls = None
-        if address.tls:
-            tls = pika.SSLOptions(ssl.create_default_context(), address.host)
-        return pika.ConnectionParameters(
-            host=address.host,
-            port=address.port,
-            virtual_host=address.vhost,
-            credentials=pika.PlainCredentials(address.username, address.password),
-            ssl_options=tls,
-            heartbeat=self._heartbeat_s,
-            socket_timeout=CONNECT_TIMEOUT_S,
-            stack_timeout=CONNECT_TIMEOUT_S,
-            client_properties={"connection_name": self.name},
-        )

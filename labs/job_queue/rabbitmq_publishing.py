@@ -18,7 +18,8 @@ from pika import BasicProperties, frame, spec
 from pika.channel import Channel
 
 from labs.job_queue.bus import BusUnreachable, Message, NotConfirmed
-from labs.job_queue.rabbitmq_link import Connection, Link
+from labs.job_queue.rabbitmq_connection import Connection
+from labs.job_queue.rabbitmq_link import Link
 
 CHANNEL = 1
 BODY_B = 100_000
