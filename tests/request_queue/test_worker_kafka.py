@@ -14,7 +14,7 @@ import pytest
 from labs.request_queue import What
 from labs.request_queue.kafka import KafkaLog
 from labs.request_queue.local import LocalKafka
-from labs.request_queue.log import LogUnreachable, Partition, Record, Topic
+from labs.request_queue.log import LogUnreachable, Partition, Topic
 from labs.request_queue.share import Share
 from labs.waiting import wait_until
 from tests.request_queue.replica import RESPONSES, Replica, records
@@ -181,11 +181,16 @@ def test_a_partition_that_was_lost_goes_on_from_what_is_committed(kafka: LocalKa
     share.forget(frozenset({Partition("work", 0)}))
     kafka.up()
 
-    def comes_back() -> Record | None:
-        share.beat()  # as while a handler works: it is paused, and resumed
-        return share.take(0.2)
+    def is_back() -> bool:
+        share.beat()
+        return bool(consumer.assignment())
 
-    again = wait_until(comes_back, 30, what="it to come back")
+    wait_until(is_back, 30, what="it to come back")
+    end = time.monotonic() + 1.0
+    while time.monotonic() < end:  # as while a handler works: it is paused, and then resumed
+        share.beat()
+        time.sleep(0.05)
+    again = wait_until(lambda: share.take(0.2), 20, what="a record")
     assert again.value == b"0"
     consumer.close()
     log.close()
