@@ -37,7 +37,9 @@ What it promises:
 - Any number of replicas share the work. SIGTERM lets running handlers finish within `grace_s`,
   and hands back the rest at once.
 
-It does not promise an order, nor that a job is done only once: nobody can.
+It does not promise an order, nor that a job is done only once: nobody can. And one gap is the
+broker's: RabbitMQ 3.10, killed within half a second of a queue's declaration, loses the queue.
+So let a queue be a second old before its first job matters.
 
 The settings come from a YAML file, the environment (`LABS_JOB_QUEUE__WORKERS=8`) and
 arguments; a key that is not in the table is refused by its name:

@@ -166,6 +166,16 @@ def test_a_job_that_is_lost_with_its_workers_too_often_is_kept(replicas: Replica
     assert gate.came.total() == 2
 
 
+def test_what_two_people_have_mixed_up_is_put_in_order_by_the_next(replicas: Replicas) -> None:
+    queue = replicas()
+    queue.counts()
+    mixed = [Message(b"raw", {"failed_at_ms": at_ms}, str(at_ms)) for at_ms in (3, 1, 4, 2)]
+    replicas.bus.publish(FAILED, mixed)
+
+    assert [job.job_id for job in queue.failed.list()] == ["1", "2", "3", "4"]
+    assert queue.failed.retry_all() == ("1", "2", "3", "4")
+
+
 def test_the_same_bytes_without_an_id_have_the_same_name(replicas: Replicas) -> None:
     queue = replicas()
     queue.counts()
