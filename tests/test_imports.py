@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,7 @@ LIVES_IN: dict[str, set[str]] = {
 """Outside library -> the files or rooms that may speak to it. A library not named has no place."""
 
 
+@cache
 def modules() -> dict[str, Path]:
     found = {"qprocessor": ROOT / "qprocessor.py"}
     for path in sorted((ROOT / "labs").rglob("*.py")):
