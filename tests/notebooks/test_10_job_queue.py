@@ -54,6 +54,7 @@ def assert_its_points(run: Run) -> None:
     assert reasons["report-1"] == "KeyError: 'titel'"
     assert "return" in reasons["archive-1"]
     assert "Dance" in reasons["dance-1"]
+    assert "report-1" in run.words("list-failed")
     assert "titel" in run.words("show-failed")
     assert run.value("still_failed") == 3
     # Killed between work and ack: twice. Idempotent: once. Cut: both have done it.
