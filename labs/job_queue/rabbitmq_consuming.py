@@ -210,7 +210,9 @@ class Consumer:
                     if not silent:
                         is_over.set()
 
-                if taking.channel.is_open:
+                if not taking.channel.is_open:
+                    silent.discard(taking)  # it is closing: what was settled stands before that
+                else:
                     taking.tell_when_void.append(is_over.set)
                     taking.flush()
                     # What answers this has heard all that was said on the channel before.
