@@ -99,6 +99,11 @@ PRODUCER = Promise(
     "The program starts, connects to AMQP_URL, and publishes each line as it comes.",
     program.producer_keeps_contract,
 )
+HANDLER = Promise(
+    "contract",
+    "The program starts, consumes $QUEUE at AMQP_URL, and stays.",
+    program.handler_keeps_contract,
+)
 CONSUMER = Promise(
     "contract",
     "The program starts, reads $TOPIC as a member of $GROUP, and runs until it is told to stop.",
@@ -278,7 +283,7 @@ _PROMISES: dict[str, tuple[Promise, ...]] = {
         TIME,
     ),
     "job-handler": (
-        WORKER,
+        HANDLER,
         Promise(
             "others-go-on",
             "While some deployments are not ready, the others are done.",
@@ -308,6 +313,7 @@ _PROMISES: dict[str, tuple[Promise, ...]] = {
         ),
         LEFT,
         TIME,
+        Promise("stops", "It ends within 5 s when it is told to stop.", program.stops),
     ),
     "request-handler": (
         CONSUMER,

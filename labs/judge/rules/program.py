@@ -174,6 +174,8 @@ PRODUCER: Sequence[Rule] = (
 )
 
 
+HANDLER: Sequence[Rule] = tuple(rule for rule in WORKER if rule is not stops)
+"""Who waits in a handler does not stop either; that has a promise of its own, behind the others."""
 CONSUMER: Sequence[Rule] = (starts, is_tame, stays, connects, stops)
 
 
@@ -185,6 +187,11 @@ def worker_keeps_contract(history: History) -> Finding:
 def producer_keeps_contract(history: History) -> Finding:
     """All of it, for a producer."""
     return first_of(history, PRODUCER)
+
+
+def handler_keeps_contract(history: History) -> Finding:
+    """All of it but the end, for a handler of jobs."""
+    return first_of(history, HANDLER)
 
 
 def consumer_keeps_contract(history: History) -> Finding:
