@@ -40,7 +40,7 @@ KINDS: Mapping[str, str] = {
     "published": "the judge published a message; data: body, message_id, wave (on a log: key, "
     "partition, offset)",
     "appended": "the judge found a record that the program appended; data: topic, body, key",
-    "committed": "the judge saw how far a group has come; data: group, partition, offset (the next)",
+    "committed": "how far the judge saw a group come; data: group, partition, offset (the next)",
     "queue": "the judge looked at a queue; data: queue, ready, consumers, unacknowledged if known",
     "left": "the judge took a message out of a queue at the end; data: queue, body, message_id, …",
     "note": "something else worth keeping; name: what; data: details",

@@ -92,7 +92,7 @@ def from_file(file: Path, name: str) -> Callable[..., Any]:
         raise BadInput(f"There is no file {file}.", remedy="Give the path of a Python file.")
     sys.path.insert(0, str(file.parent.absolute()))  # what lies beside it can be imported
     try:
-        function = runpy.run_path(str(file), run_name="driver").get(name)
+        function: Callable[..., Any] | None = runpy.run_path(str(file), run_name="driver").get(name)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - also sys.exit(): a file may do anything
