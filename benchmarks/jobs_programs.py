@@ -241,8 +241,12 @@ def rq_queue(url: str, name: str) -> Any:
     return rq.Queue(name, connection=redis.Redis.from_url(url))
 
 
+NOTHING = "benchmarks.jobs_programs.nothing"
+"""By name: RQ takes no function of a program that runs as `__main__`."""
+
+
 def nothing(_: Any) -> None:
-    """The job that RQ finds by its name."""
+    """The job of RQ's."""
 
 
 def queue_rq(url: str, name: str, jobs: int) -> None:
@@ -250,7 +254,7 @@ def queue_rq(url: str, name: str, jobs: int) -> None:
     jobs_queue = rq_queue(url, name)
     began_s = time.perf_counter()
     for _ in range(jobs):
-        jobs_queue.enqueue(nothing, JOB)
+        jobs_queue.enqueue(NOTHING, JOB)
     said(jobs, began_s)
 
 

@@ -1,18 +1,24 @@
 """pika's connection as the bus uses it, and what the broker's refusals mean.
 
-The `Connection` can hold back what it says and say it in one write, and can be ended
-without a goodbye. Who waits for an answer waits for a `Future`, which `settle` fills.
+The `Connection` writes at once, can hold back what it says and say it in one write, and can
+be ended without a goodbye. Its `Loop` holds a lock whenever it is awake, so that others can
+use the connection while it sleeps (`rabbitmq_turn`). Who waits for an answer waits for a
+`Future`, which `settle` fills.
 """
 
 from __future__ import annotations
 
+import logging
+import select
 import ssl
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
 import pika
+from pika.adapters import select_connection
 from pika.exceptions import ChannelClosedByBroker, StreamLostError
 
 from labs.broker.address import Address
@@ -20,8 +26,13 @@ from labs.broker.explain import explain
 from labs.errors import BadInput
 from labs.job_queue.bus import NoSuchQueue
 
+log = logging.getLogger(__name__)
+
 CONNECT_TIMEOUT_S = 5.0
 NOT_FOUND = 404
+READ_B = 64 * 1024
+SLEEPS_UNLOCKED = hasattr(select, "epoll")
+"""Whether a `Loop` can be had here: what it watches must change while it sleeps."""
 
 
 class Lost(Exception):
@@ -46,13 +57,51 @@ def in_words(refusal: ChannelClosedByBroker) -> BadInput | NoSuchQueue:
     return kind(f"{meaning.what} {meaning.cause}".rstrip(), remedy=meaning.cure)
 
 
-class Connection(pika.SelectConnection):
-    """pika's connection, which can hold back what it says and say it in one write.
+class Poller(select_connection.EPollPoller):
+    """pika's poller, which lets go of a lock while it sleeps."""
 
-    pika writes each frame by itself; a system call for each is half of what it costs.
+    lock: threading.Lock
+    _get_max_wait: Callable[[], float]  # the stubs end at the public
+    _poll: Any
+    _dispatch_fd_events: Callable[[dict[int, int]], None]
+
+    def poll(self) -> None:
+        """Sleep until something happens, and see to it."""
+        longest_s = self._get_max_wait()
+        self.lock.release()
+        try:
+            events = self._poll.poll(longest_s)
+        finally:
+            self.lock.acquire()
+        # What somebody has seen to meanwhile is no harm: its reading finds nothing.
+        self._dispatch_fd_events(dict(events))
+
+
+class Loop(select_connection.IOLoop):
+    """pika's loop; `start` is called with the lock held, which is let go of while it sleeps."""
+
+    _poller: Poller
+
+    def __init__(self, lock: threading.Lock) -> None:
+        super().__init__()
+        self._poller.lock = lock
+
+    @staticmethod
+    def _get_poller(
+        get_wait_seconds: Callable[[], float | None], process_timeouts: Callable[[], None]
+    ) -> Poller:
+        return Poller(get_wait_seconds, process_timeouts)
+
+
+class Connection(pika.SelectConnection):
+    """pika's connection, which writes at once, or holds back what it says for one write.
+
+    pika writes each frame by itself, and only when its loop comes round to it: a system call
+    or more for each is half of what it costs.
     """
 
     _held: list[bytes] | None = None
+    _transport: Any
 
     @contextmanager
     def in_one_write(self) -> Iterator[None]:
@@ -69,14 +118,72 @@ class Connection(pika.SelectConnection):
                 self._adapter_emit_data(b"".join(held))
 
     def _adapter_emit_data(self, data: bytes) -> None:
-        if self._held is None:
-            super()._adapter_emit_data(data)  # type: ignore[misc]  # the stubs end at the public
-        else:
+        if self._held is not None:
             self._held.append(data)
+        elif rest := self._unwritten(data):
+            super()._adapter_emit_data(rest)  # type: ignore[misc]  # the stubs end at the public
+
+    def _unwritten(self, data: bytes) -> bytes:
+        """Write it, if nothing else waits to be written; what could not be is the loop's."""
+        transport = self._transport
+        if not self._is_plain() or transport.get_write_buffer_size():
+            return data
+        try:
+            return data[transport._sock.send(data) :]
+        except OSError:  # full, or lost: the loop will find the same, and knows what to do
+            return data
+
+    def _is_plain(self) -> bool:
+        """Whether bytes can be read and written past pika's transport: it is open, without TLS."""
+        transport = self._transport
+        return (
+            transport is not None
+            and transport._state == transport._STATE_ACTIVE
+            and not isinstance(transport._sock, ssl.SSLSocket)
+        )
+
+    def borrow(self) -> select.poll | None:
+        """Have the loop not hear the broker; who gets this waits with it, and calls `hear`.
+
+        None: it can't be borrowed.
+        """
+        if not self._is_plain():
+            return None
+        transport, ear = self._transport, select.poll()
+        ear.register(transport._sock.fileno(), select.POLLIN)
+        transport._nbio.remove_reader(transport._sock.fileno())
+        return ear
+
+    def hear(self) -> bool:
+        """Read what the broker said, and act on it; False: it is for the loop to find out why not.
+
+        `borrow` came before.
+        """
+        if not self._is_plain():
+            return False
+        try:
+            data: bytes = self._transport._sock.recv(READ_B)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        try:
+            self._on_data_available(data)  # type: ignore[attr-defined]
+        except Exception:  # as pika's transport has it: whatever goes wrong ends the connection
+            log.exception("What the broker said was not understood")
+            self.abort()
+        return data != b""
+
+    def give_back(self) -> None:
+        """Have the loop hear the broker again."""
+        if self._is_plain():
+            transport = self._transport
+            transport._nbio.set_reader(transport._sock.fileno(), transport._on_socket_readable)
 
     def abort(self) -> None:
         """End it without a goodbye, which a broker in trouble may not answer."""
-        self._terminate_stream(StreamLostError("given up"))  # type: ignore[attr-defined]
+        if self._transport is not None:
+            self._terminate_stream(StreamLostError("given up"))  # type: ignore[attr-defined]
 
     def send(self, frames: bytes) -> None:
         """Send frames that are encoded already."""

@@ -26,12 +26,15 @@ from labs.broker.explain import explain
 from labs.job_queue.bus import BusUnreachable
 from labs.job_queue.rabbitmq_connection import (
     CONNECT_TIMEOUT_S,
+    SLEEPS_UNLOCKED,
     Connection,
+    Loop,
     Lost,
     in_words,
     parameters_of,
     settle,
 )
+from labs.job_queue.rabbitmq_turn import Turn
 
 log = logging.getLogger(__name__)
 
@@ -67,12 +70,13 @@ class Link:
         self._addresses = addresses
         self._heartbeat_s = heartbeat_s
         self._on_up = on_up
+        self._turn = Turn()
         self._connection: Connection | None = None
         self._is_up = False
         self._since_s = 0.0
         self._address = addresses[0]
         self._said = ""
-        self._posted: deque[Callable[[], None]] = deque()
+        self._posted: deque[Callable[[], object]] = deque()
         self._woken = False
         self._state = threading.Condition()
         self._failed_rounds = 0
@@ -143,7 +147,7 @@ class Link:
         error.__cause__ = self._why
         return error
 
-    def post(self, work: Callable[[], None]) -> None:
+    def post(self, work: Callable[[], object]) -> None:
         """Have this done in the link's thread, when there is a connection: at once, or then."""
         self._posted.append(work)
         if not self._woken:  # who posts while it is true is done with the others
@@ -151,6 +155,18 @@ class Link:
             connection = self._connection
             if connection is not None:
                 connection.ioloop.add_callback_threadsafe(self._work)
+
+    def lead(self, begin: Callable[[], bool], is_over: threading.Event) -> None:
+        """Have this begun at once; its answer may be heard in the caller's thread.
+
+        `begin` is called with the connection to itself, in whatever thread, and returns whether
+        something is on its way that nobody else hears for.
+        """
+        connection = self._connection
+        if connection is None or not SLEEPS_UNLOCKED or self._turn.is_mine():
+            self.post(begin)
+        else:
+            self._turn.lead(connection, begin, is_over)
 
     def later(self, pause_s: float, work: Callable[[], None]) -> None:
         """In the link's thread: do this after a pause, if the connection lives so long."""
@@ -251,17 +267,19 @@ class Link:
             on_open_callback=self._opened,
             on_open_error_callback=self._over,
             on_close_callback=self._over,
+            custom_ioloop=Loop(self._turn.lock) if SLEEPS_UNLOCKED else None,
         )
         self._connection = connection
         if self._closing.is_set():  # `close` looked too early to see this connection
             connection.ioloop.add_callback_threadsafe(connection.close)
-        try:
-            connection.ioloop.start()
-        except Exception as error:  # the link must outlive whatever goes wrong on one connection
-            log.exception("The connection to %s failed", address.shown)
-            self._over(connection, error)
-        self._connection = None
-        connection.ioloop.close()
+        with self._turn.lock:
+            try:
+                connection.ioloop.start()
+            except Exception as error:  # the link must outlive whatever goes wrong on one
+                log.exception("The connection to %s failed", address.shown)
+                self._over(connection, error)
+            self._connection = None
+            connection.ioloop.close()
         return bool(self._since_s) and time.monotonic() - self._since_s > STEADY_S
 
     def _opened(self, connection: Any) -> None:

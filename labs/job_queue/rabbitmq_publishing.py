@@ -1,10 +1,11 @@
 """Publishing to RabbitMQ with confirms, many on their way at a time.
 
 What is published in one call is a batch. Its messages become frames in the caller's
-thread; the link's thread sends them, as many as the window lets, in one write, and counts
-the broker's confirms. A batch is done when the last of it is confirmed. `mandatory` has the
-broker give back what no queue takes. A return does not say which publish it was: so all
-that was on its way to that queue counts as refused, which may make duplicates, never a loss.
+thread, which sends them, as many as the window lets, in one write. Who hears the broker
+(`rabbitmq_turn`) counts its confirms, and sends what is left. A batch is done when the last
+of it is confirmed. `mandatory` has the broker give back what no queue takes. A return does
+not say which publish it was: so all that was on its way to that queue counts as refused,
+which may make duplicates, never a loss.
 """
 
 from __future__ import annotations
@@ -87,9 +88,8 @@ class Publisher:
         if not messages:
             return
         self.link.wait_until_up(patience_s)
-        self._waiting.append(batch)
-        self.link.post(self._send)
         confirms = self._confirms
+        self.link.lead(lambda: self._add(batch), batch.is_over)
         while not batch.is_over.wait(self._timeout_s) and self._confirms != confirms:
             confirms = self._confirms
         if not batch.is_over.is_set():
@@ -117,8 +117,8 @@ class Publisher:
 
     def close(self) -> None:
         """Let nobody wait any longer."""
-        while self._waiting:
-            self._waiting.popleft().fail(NotConfirmed("The bus was closed.", remedy=AGAIN))
+        for batch in tuple(self._waiting):
+            batch.fail(NotConfirmed("The bus was closed.", remedy=AGAIN))
 
     def _closed(self, channel: Channel, reason: Exception) -> None:
         self._connection = None
@@ -161,6 +161,13 @@ class Publisher:
         if self._connection is not None:
             self._connection = None  # until there is one
             self._channel.close()
+
+    def _add(self, batch: Batch) -> bool:
+        """Send a batch after those that wait; whether it alone is on its way."""
+        is_alone = not self._waiting and not self._on_their_way
+        self._waiting.append(batch)
+        self._send()
+        return is_alone and batch.sent > 0
 
     def _send(self) -> None:
         """Send what the window lets, in one write."""
