@@ -10,14 +10,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as TooLate
 from contextlib import suppress
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from labs.errors import BadInput
-from labs.request_queue.kafka_consumer import KafkaConsumer, record_of
+from labs.request_queue.kafka_consumer import AT_MOST_BLIND_S, KafkaConsumer, record_of
 from labs.request_queue.kafka_settings import (
     CONSUMER,
     LOCAL_CONSUMER,
@@ -29,8 +27,30 @@ from labs.request_queue.kafka_settings import (
 from labs.request_queue.kafka_topics import KafkaTopics
 from labs.request_queue.log import Appended, LogUnreachable, NoSuchTopic, NotAppended, Partition
 
-SERVE_EVERY_S = 0.1
 LAST_WORDS_WITHIN_S = 5.0
+
+
+class Acknowledgement:
+    """What came back for one record: its place, or an error; neither: nothing came yet."""
+
+    __slots__ = ("error", "place")
+
+    def __init__(self) -> None:
+        self.place: Appended | None = None
+        self.error: KafkaError | None = None
+
+    def __call__(self, error: KafkaError | None, message: Message) -> None:
+        """Take it; librdkafka calls this, in whatever thread polls the producer."""
+        if error is not None:
+            self.error = error
+        else:
+            record = record_of(message)
+            self.place = Appended(record.partition, record.offset)
+
+    @property
+    def came(self) -> bool:
+        """Whether it has come."""
+        return self.place is not None or self.error is not None
 
 
 class KafkaLog(KafkaTopics):
@@ -47,7 +67,10 @@ class KafkaLog(KafkaTopics):
         super().__init__(bootstrap, config)
         self._lock = threading.Lock()
         self._producer: Producer | None = None
-        self._closed = threading.Event()
+        self._closed = False
+        self._heard = threading.Condition()
+        """Held by those who wait for an acknowledgement; told after each one that came."""
+        self._somebody_listens = False
         self._there: set[str] = set()
         """Topics that were seen: a topic is looked up before the first append to it."""
 
@@ -63,28 +86,31 @@ class KafkaLog(KafkaTopics):
         """Append a record; return when all in-sync replicas have it."""
         deadline = time.monotonic() + timeout_s
         self._must_have(topic, timeout_s)
-        acknowledged: Future[Appended] = Future()
-
-        def delivered(error: KafkaError | None, message: Message) -> None:
-            if error is not None:
-                acknowledged.set_exception(KafkaException(error))
-                return
-            self._said = ""
-            record = record_of(message)
-            acknowledged.set_result(Appended(record.partition, record.offset))
-
+        acknowledgement = Acknowledgement()
         producer = self._producing()
         try:
             producer.produce(
-                topic, value, key, headers=list((headers or {}).items()), on_delivery=delivered
+                topic,
+                value,
+                key,
+                headers=list(headers.items()) if headers else None,
+                on_delivery=acknowledgement,
             )
-            return acknowledged.result(max(0.0, deadline - time.monotonic()))
-        except TooLate:
-            raise self._not_appended(topic, f"no answer within {timeout_s:g} s") from None
         except BufferError:
+            with suppress(KafkaException):
+                producer.poll(0)  # takes in what came for those who gave up: it makes room
             raise self._not_appended(topic, "too many records wait for it already") from None
         except KafkaException as error:
+            if error.args[0].code() == KafkaError._FATAL:  # since the last append
+                self._forget(producer)
             raise self._not_appended(topic, error.args[0].str()) from None
+        self._listen(producer, acknowledgement, deadline)
+        if acknowledgement.error is not None:
+            raise self._not_appended(topic, acknowledgement.error.str())
+        if acknowledgement.place is None:
+            raise self._not_appended(topic, f"no answer within {timeout_s:g} s")
+        self._said = ""
+        return acknowledgement.place
 
     def consumer(
         self,
@@ -105,32 +131,38 @@ class KafkaLog(KafkaTopics):
 
     def close(self) -> None:
         """Close what is open, after what was appended is acknowledged."""
-        self._closed.set()
         with self._lock:
+            self._closed = True
             producer = self._producer
         if producer is not None:
             producer.flush(LAST_WORDS_WITHIN_S)
             self._forget(producer)
 
     def _producing(self) -> Producer:
-        """The producer, and a thread that hands its acknowledgements to who waits for them."""
         with self._lock:
-            if self._closed.is_set():
+            if self._closed:
                 raise BadInput("This log is closed.", remedy="Make another KafkaLog.")
             if self._producer is None:
                 self._producer = make(Producer, {**PRODUCER, **self._settings}, self._hear)
-                threading.Thread(
-                    target=self._serve, args=(self._producer,), name="kafka-producer", daemon=True
-                ).start()
             return self._producer
 
-    def _serve(self, producer: Producer) -> None:
-        with suppress(KafkaException):  # it can't keep its promise any more
-            while self._producer is producer:
-                producer.poll(SERVE_EVERY_S)
-        self._forget(producer)
-        with suppress(KafkaException):
-            producer.flush(LAST_WORDS_WITHIN_S)  # tells who still waits that it was in vain
+    def _listen(self, producer: Producer, mine: Acknowledgement, deadline: float) -> None:
+        """Wait for it: one of those who wait listens for all, and wakes them after each answer."""
+        with self._heard:
+            while not mine.came and (left := deadline - time.monotonic()) > 0:
+                if self._somebody_listens:
+                    self._heard.wait(left)
+                    continue
+                self._somebody_listens = True
+                self._heard.release()
+                try:
+                    producer.poll(min(left, AT_MOST_BLIND_S))
+                except KafkaException:  # it can't keep its promise any more
+                    self._forget(producer)
+                finally:
+                    self._heard.acquire()
+                    self._somebody_listens = False
+                    self._heard.notify_all()
 
     def _forget(self, producer: Producer) -> None:
         """Give the producer up: the next append makes another, unless the log is closed."""
@@ -138,6 +170,8 @@ class KafkaLog(KafkaTopics):
             if self._producer is producer:
                 self._producer = None
         producer.purge()
+        with suppress(KafkaException):
+            producer.flush(LAST_WORDS_WITHIN_S)  # tells who still waits that it was in vain
 
     def _must_have(self, topic: str, timeout_s: float) -> None:
         """Look the topic up once: a producer that meets an unknown one would wait for it."""

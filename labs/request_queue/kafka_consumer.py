@@ -7,14 +7,11 @@ ahead is its own matter: `poll` hands out one record, and `commit` names that on
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, wait
-from concurrent.futures import TimeoutError as TooLate
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar, cast
+from typing import cast
 
 from confluent_kafka import (
     OFFSET_INVALID,
@@ -26,10 +23,10 @@ from confluent_kafka import (
 )
 
 from labs.errors import BadInput
+from labs.request_queue.aside import Answer, Aside, TooLate
 from labs.request_queue.kafka_settings import Setting, make, without_secrets
 from labs.request_queue.log import LogUnreachable, NotCommitted, Partition, Record
 
-T = TypeVar("T")
 Told = Callable[[frozenset[Partition]], None] | None
 AT_MOST_BLIND_S = 0.2
 """How long librdkafka may wait in one call, in which Python hears no signal."""
@@ -62,8 +59,9 @@ class KafkaConsumer:
         self._closed = False
         self._telling = False
         """A callback is running."""
-        self._commit: Future[list[TopicPartition] | None] | None = None
-        """The last one, which may still be on its way."""
+        self._commits = Aside("kafka-commits")
+        self._commit: Answer[list[TopicPartition] | None] | None = None
+        """The last one, if it may still be on its way."""
         self._committing = False
         """A commit inside a callback has no answer yet."""
         self._later: list[Callable[[], None]] = []
@@ -139,8 +137,11 @@ class KafkaConsumer:
         if self._closed:
             return
         self._closed = True
-        closing = in_a_thread(self._consumer.close)
-        while not closing.done():
+        self._commits.rest()
+        leaving = Aside("kafka-close")  # the thread of commits may be waiting in vain
+        closing = leaving.begin(self._consumer.close)
+        leaving.rest()
+        while not closing.wait(0):
             with suppress(TooLate):
                 closing.result(CLOSE_WITHIN_S)
                 break
@@ -154,25 +155,26 @@ class KafkaConsumer:
                 self._consumer.seek(_place(partition, self._next[partition]))
 
     def _committed(self, places: list[TopicPartition]) -> list[TopicPartition] | None:
-        """Commit by itself, so that it can be given up; inside a callback that can't be done.
+        """Commit aside, so that it can be given up; inside a callback that can't be done.
 
-        (confluent-kafka lets only one thread at a time into a consumer.)
+        librdkafka tries a commit again for as long as a broker is silent, and till then neither
+        polls nor closes. (And confluent-kafka lets only one thread at a time into a consumer.)
         """
         if self._telling:
             self._committing = True
             said = self._consumer.commit(offsets=places, asynchronous=False)
             self._committing = False
             return said
-        self._commit = in_a_thread(
+        self._commit = self._commits.begin(
             lambda: self._consumer.commit(offsets=places, asynchronous=False)
         )
         return self._commit.result(COMMIT_WITHIN_S)
 
     def _has_answered(self, timeout_s: float) -> bool:
         """Whether the last commit is over, one way or the other: until then nothing else works."""
-        if self._commit is not None and not self._commit.done():
-            wait([self._commit], timeout_s)
-        return self._commit is None or self._commit.done()
+        if self._commit is not None and self._commit.wait(timeout_s):
+            self._commit = None
+        return self._commit is None
 
     def _now_or_later(self, call: Callable[[], None]) -> None:
         """Call it, unless a commit has no answer yet: then before the next record."""
@@ -243,24 +245,6 @@ def record_of(message: Message) -> Record:
         {name: _bytes(header) or b"" for name, header in _headers(message)},
         max(0, message.timestamp()[1]),
     )
-
-
-def in_a_thread(call: Callable[[], T]) -> Future[T]:
-    """Let it run by itself, so that we need not wait for ever for what it returns or raises.
-
-    librdkafka tries a commit again for as long as a broker is silent, and till then neither
-    polls nor closes.
-    """
-    answer: Future[T] = Future()
-
-    def answering() -> None:
-        try:
-            answer.set_result(call())
-        except Exception as error:  # noqa: BLE001 - it is raised where somebody waits for it
-            answer.set_exception(error)
-
-    threading.Thread(target=answering, name="kafka-consumer", daemon=True).start()
-    return answer
 
 
 def _headers(message: Message) -> list[tuple[str, str | bytes | None]]:

@@ -7,15 +7,14 @@ reason in words; a verdict comes out in every case.
 
 from __future__ import annotations
 
-import threading
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from queue import SimpleQueue
 from typing import Any
 
 from labs.errors import BadInput
+from labs.request_queue.aside import Answer, Aside
 from labs.request_queue.events import What
 from labs.request_queue.requests import Request
 
@@ -64,20 +63,24 @@ def callable_of(handler: RequestHandler | Handler) -> Handler:
 
 
 class Work:
-    """A request being handled."""
+    """A request in a handler's hands."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, answer: Answer[Verdict]) -> None:
         self.request = request
         self.lost = False
         """The partition is another replica's by now: what comes out is nobody's any more."""
         self.settled: What | None = None
         """What became of it, if that was seen to while the partition was handed over."""
-        self.verdict = Verdict(why="The handler has not ended.")
-        self.ended = threading.Event()
+        self._answer = answer
 
     def wait(self, timeout_s: float) -> bool:
         """Whether the handler has ended, after waiting for it."""
-        return self.ended.wait(timeout_s)
+        return self._answer.wait(timeout_s)
+
+    @property
+    def verdict(self) -> Verdict:
+        """How the handler ended. (Wait for it first.)"""
+        return self._answer.result(0)
 
 
 class Hands:
@@ -86,30 +89,21 @@ class Hands:
     def __init__(self, handler: RequestHandler | Handler) -> None:
         """Raises `BadInput` for what is no handler."""
         self._handler = callable_of(handler)
-        self._todo: SimpleQueue[Work | None] = SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._aside = Aside("request-handler")
 
     def begin(self, request: Request) -> Work:
         """Begin with a request; the one before it has ended."""
-        work = Work(request)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._live, name="request-handler", daemon=True)
-            self._thread.start()
-        self._todo.put(work)
-        return work
+        return Work(request, self._aside.begin(lambda: self._handle(request)))
 
     def rest(self) -> None:
         """End the thread, once it has nothing in hand."""
-        self._todo.put(None)
+        self._aside.rest()
 
-    def _live(self) -> None:
-        while (work := self._todo.get()) is not None:
-            try:
-                work.verdict = _verdict_of(self._handler(work.request.body))
-            except BaseException as error:  # noqa: BLE001 - sys.exit() in a handler fails too
-                work.verdict = failure(error)
-            finally:
-                work.ended.set()
+    def _handle(self, request: Request) -> Verdict:
+        try:
+            return _verdict_of(self._handler(request.body))
+        except BaseException as error:  # noqa: BLE001 - sys.exit() in a handler fails too
+            return failure(error)
 
 
 def _verdict_of(result: object) -> Verdict:
