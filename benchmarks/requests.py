@@ -34,7 +34,7 @@ from labs.request_queue import (
     lifecycle_request,
 )
 from labs.request_queue.kafka import KafkaLog
-from labs.request_queue.kafka_settings import COMMON, CONSUMER, PRODUCER
+from labs.request_queue.kafka_settings import COMMON, CONSUMER, LOCAL_CONSUMER, PRODUCER
 from labs.request_queue.local import LocalKafka
 from labs.request_queue.requests import at_the_door
 
@@ -61,8 +61,9 @@ class Result:
 class Ground:
     """A new queue on the cluster, with its topics made."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, *, local: bool) -> None:
         self.bootstrap = bootstrap
+        self._local = local
         name = f"bench-{secrets.token_hex(4)}"
         self.settings = DriverSettings.model_validate(
             {
@@ -77,6 +78,14 @@ class Ground:
     def producer(self) -> Producer:
         """A bare producer with the same promises as ours."""
         return Producer({**COMMON, **PRODUCER, "bootstrap.servers": self.bootstrap})
+
+    def consumer(self) -> Consumer:
+        """A bare consumer with the same settings as ours."""
+        names = {"bootstrap.servers": self.bootstrap, "group.id": self.settings.queue.group_id}
+        local_or_not = LOCAL_CONSUMER if self._local else {}
+        consumer = Consumer({**COMMON, **CONSUMER, **local_or_not, **names})
+        consumer.subscribe([self.settings.topic.name])
+        return consumer
 
     def fill(self, count: int) -> None:
         """Put so many requests there, quickly."""
@@ -111,9 +120,7 @@ def queue_ours(ground: Ground, count: int) -> float:
 def handle_bare(ground: Ground, count: int) -> float:
     """Seconds to handle so many, by a bare consumer that commits each record."""
     ground.fill(count + 1)
-    names = {"bootstrap.servers": ground.bootstrap, "group.id": ground.settings.queue.group_id}
-    consumer = Consumer({**COMMON, **CONSUMER, **names})
-    consumer.subscribe([ground.settings.topic.name])
+    consumer = ground.consumer()
 
     def handle() -> bool:
         message = consumer.poll(0.2)
@@ -143,13 +150,13 @@ PROGRAMS: dict[str, tuple[Callable[[Ground, int], float], Callable[[Ground, int]
 }
 
 
-def measure(bootstrap: str, *, rounds: int, count: int) -> Iterator[Result]:
+def measure(bootstrap: str, *, local: bool, rounds: int, count: int) -> Iterator[Result]:
     """All rates, bare and ours in turn in each round."""
     for what, programs in PROGRAMS.items():
         rates: tuple[list[float], list[float]] = ([], [])
         for _ in range(rounds):
             for program, mine in zip(programs, rates, strict=True):
-                ground = Ground(bootstrap)
+                ground = Ground(bootstrap, local=local)
                 mine.append(count / program(ground, count))
                 ground.log.close()
         bare, ours = rates
@@ -210,7 +217,7 @@ def main(kafka: str | None, rounds: int, count: int, as_json: bool) -> None:
     with ExitStack() as stack:
         try:
             bootstrap = kafka or stack.enter_context(LocalKafka()).bootstrap
-            results = list(measure(bootstrap, rounds=rounds, count=count))
+            results = list(measure(bootstrap, local=kafka is None, rounds=rounds, count=count))
         except LabError as error:
             raise click.ClickException(f"{error} {error.remedy}") from error
     if as_json:

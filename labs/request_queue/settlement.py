@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable
 
 from labs.errors import LabError
@@ -43,7 +44,7 @@ class Settlement:
         self._pauses = pauses
         self._observer = observer
         self._clock = clock
-        self._lanes: dict[Partition, Lane] = {}
+        self._lanes: defaultdict[Partition, Lane] = defaultdict(Lane)
         self._returns: dict[Partition, int] = {}
         """How often in a row the partition's next record could be put nowhere."""
         self.owed: Record | None = None
@@ -67,7 +68,7 @@ class Settlement:
 
         Those behind it are let pass, or the partition is held if there are none.
         """
-        lane, now_s = self._lane(record), self._clock()
+        lane, now_s = self._lanes[record.partition], self._clock()
         waiting = lane.waiting(record)
         if waiting.due_s <= now_s:
             return False
@@ -98,7 +99,7 @@ class Settlement:
         self.owed = None
         self._returns.pop(record.partition, None)
         self.tell(What.COMMITTED, record)
-        self._lane(record).passed(record.offset)
+        self._lanes[record.partition].passed(record.offset)
 
     def pay(self, share: Share) -> bool:
         """Commit what is owed; whether nothing is owed any more."""
@@ -136,7 +137,7 @@ class Settlement:
             self._clock(),
             record.timestamp_ms / 1000,
             request_id,
-            self._lane(record).waiting(record).attempts,
+            self._lanes[record.partition].waiting(record).attempts,
             why,
         )
         try:
@@ -150,7 +151,7 @@ class Settlement:
             return self._put_failure_safe(record, request_id, verdict)
         if verdict.result:
             return What.DONE
-        attempts = self._lane(record).waiting(record).attempts + 1
+        attempts = self._lanes[record.partition].waiting(record).attempts + 1
         due_s = self._clock() + pause_s(attempts, *self._pauses)
         try:
             self._append_again(record, Waiting(attempts, due_s), request_id)
@@ -178,6 +179,3 @@ class Settlement:
         appended = self._outcomes.put_back(record, waiting, request_id)
         if appended.partition in self._lanes:
             self._lanes[appended.partition].known[appended.offset] = waiting
-
-    def _lane(self, record: Record) -> Lane:
-        return self._lanes.setdefault(record.partition, Lane())

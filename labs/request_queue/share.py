@@ -22,12 +22,14 @@ class Share:
 
     def take(self, timeout_s: float) -> Record | None:
         """The next record of a partition that is not held; None: none came in time."""
-        now_s = time.monotonic()
-        for partition in [held for held, until in self._held_until_s.items() if until <= now_s]:
-            del self._held_until_s[partition]
+        if self._held_until_s:
+            now_s = time.monotonic()
+            for partition in [held for held, until in self._held_until_s.items() if until <= now_s]:
+                del self._held_until_s[partition]
+            soonest_s = min(self._held_until_s.values(), default=now_s + timeout_s) - now_s
+            timeout_s = min(timeout_s, soonest_s)
         self._pause_just(frozenset(self._held_until_s))
-        soonest_s = min(self._held_until_s.values(), default=now_s + timeout_s) - now_s
-        return self.consumer.poll(min(timeout_s, soonest_s))
+        return self.consumer.poll(timeout_s)
 
     def beat(self) -> None:
         """Say that we live, and take nothing."""
