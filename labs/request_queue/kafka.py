@@ -15,7 +15,7 @@ from contextlib import suppress
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from labs.errors import BadInput
-from labs.request_queue.kafka_consumer import AT_MOST_BLIND_S, KafkaConsumer, record_of
+from labs.request_queue.kafka_consumer import AT_MOST_BLIND_S, KafkaConsumer, place_of
 from labs.request_queue.kafka_settings import (
     CONSUMER,
     LOCAL_CONSUMER,
@@ -44,8 +44,7 @@ class Acknowledgement:
         if error is not None:
             self.error = error
         else:
-            record = record_of(message)
-            self.place = Appended(record.partition, record.offset)
+            self.place = Appended(*place_of(message))
 
     @property
     def came(self) -> bool:

@@ -233,18 +233,24 @@ class KafkaConsumer:
 
 def record_of(message: Message) -> Record:
     """A message of confluent-kafka as a record. A log without times (before 0.10) has 0."""
-    topic, number, offset = message.topic(), message.partition(), message.offset()
-    assert topic is not None, "a record that is there has a place"
-    assert number is not None, "a record that is there has a place"
-    assert offset is not None, "a record that is there has a place"
+    partition, offset = place_of(message)
     return Record(
-        Partition(topic, number),
+        partition,
         offset,
         _bytes(message.key()),
         _bytes(message.value()),
         {name: _bytes(header) or b"" for name, header in _headers(message)},
         max(0, message.timestamp()[1]),
     )
+
+
+def place_of(message: Message) -> tuple[Partition, int]:
+    """Where the record stands that the message is."""
+    topic, number, offset = message.topic(), message.partition(), message.offset()
+    assert topic is not None, "a record that is there has a place"
+    assert number is not None, "a record that is there has a place"
+    assert offset is not None, "a record that is there has a place"
+    return Partition(topic, number), offset
 
 
 def _headers(message: Message) -> list[tuple[str, str | bytes | None]]:
