@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pika
+from pika import frame, spec
 from pika.adapters import select_connection
 from pika.exceptions import ChannelClosedByBroker, StreamLostError
 
@@ -63,6 +64,7 @@ class Poller(select_connection.EPollPoller):
     lock: threading.Lock
     _get_max_wait: Callable[[], float]  # the stubs end at the public
     _poll: Any
+    _fd_events: dict[int, set[int]]
     _dispatch_fd_events: Callable[[dict[int, int]], None]
 
     def poll(self) -> None:
@@ -76,11 +78,24 @@ class Poller(select_connection.EPollPoller):
         # What somebody has seen to meanwhile is no harm: its reading finds nothing.
         self._dispatch_fd_events(dict(events))
 
+    def ignore(self, file: int) -> None:
+        """Sleep on, whatever happens to this file."""
+        self._poll.modify(file, 0)
+
+    def heed(self, file: int) -> None:
+        """Watch it again, for what it is watched for."""
+        self._poll.modify(file, sum(e for e, files in self._fd_events.items() if file in files))
+
 
 class Loop(select_connection.IOLoop):
     """pika's loop; `start` is called with the lock held, which is let go of while it sleeps."""
 
     _poller: Poller
+
+    @property
+    def poller(self) -> Poller:
+        """What it sleeps in."""
+        return self._poller
 
     def __init__(self, lock: threading.Lock) -> None:
         super().__init__()
@@ -100,8 +115,16 @@ class Connection(pika.SelectConnection):
     or more for each is half of what it costs.
     """
 
+    on_confirm: Callable[[frame.Method[Any]], None] | None = None
+    """Told of each confirm, past pika's table of callbacks, which takes far longer."""
     _held: list[bytes] | None = None
     _transport: Any
+
+    def _process_frame(self, value: Any) -> None:
+        if self.on_confirm and isinstance(getattr(value, "method", None), spec.Basic.Ack):
+            self.on_confirm(value)
+        else:
+            super()._process_frame(value)  # type: ignore[misc]
 
     @contextmanager
     def in_one_write(self) -> Iterator[None]:
@@ -149,9 +172,10 @@ class Connection(pika.SelectConnection):
         """
         if not self._is_plain():
             return None
-        transport, ear = self._transport, select.poll()
-        ear.register(transport._sock.fileno(), select.POLLIN)
-        transport._nbio.remove_reader(transport._sock.fileno())
+        file, ear = self._transport._sock.fileno(), select.poll()
+        ear.register(file, select.POLLIN)
+        loop: Any = self.ioloop  # a `Loop`, where this is called
+        loop.poller.ignore(file)
         return ear
 
     def hear(self) -> bool:
@@ -177,8 +201,8 @@ class Connection(pika.SelectConnection):
     def give_back(self) -> None:
         """Have the loop hear the broker again."""
         if self._is_plain():
-            transport = self._transport
-            transport._nbio.set_reader(transport._sock.fileno(), transport._on_socket_readable)
+            loop: Any = self.ioloop
+            loop.poller.heed(self._transport._sock.fileno())
 
     def abort(self) -> None:
         """End it without a goodbye, which a broker in trouble may not answer."""

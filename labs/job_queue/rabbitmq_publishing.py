@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from pika import BasicProperties, frame, spec
@@ -106,6 +107,7 @@ class Publisher:
         def confirming(_: Any) -> None:
             self._last_tag = 0
             self._connection, self._channel = connection, channel
+            connection.on_confirm = self._confirmed
             self._send()
 
         def opened(channel: Channel) -> None:
@@ -231,9 +233,14 @@ class Publisher:
 
 def frames_of(queue: str, messages: Sequence[Message]) -> list[bytes]:
     """Each message as the frames that publish it."""
-    publish = spec.Basic.Publish(exchange="", routing_key=queue, mandatory=True)
-    head = frame.Method(CHANNEL, publish).marshal()
+    head = _head(queue)
     return [head + _content(message) for message in messages]
+
+
+@lru_cache(maxsize=100)
+def _head(queue: str) -> bytes:
+    publish = spec.Basic.Publish(exchange="", routing_key=queue, mandatory=True)
+    return frame.Method(CHANNEL, publish).marshal()
 
 
 def _content(message: Message) -> bytes:

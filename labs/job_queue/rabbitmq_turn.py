@@ -50,12 +50,16 @@ class Turn:
         try:
             while not is_over.is_set() and ear.poll(max(0.0, end_s - time.monotonic()) * 1000):
                 with self._taken(connection):
-                    if self._leader is not is_over or not connection.hear():
-                        break
+                    if self._leader is not is_over:
+                        return
+                    if not connection.hear() or is_over.is_set():
+                        self._end_lead()
+                        return
         finally:
-            with self._taken(connection):
-                if self._leader is is_over:
-                    self._end_lead()
+            if self._leader is is_over:
+                with self._taken(connection):
+                    if self._leader is is_over:
+                        self._end_lead()
 
     @contextmanager
     def _taken(self, connection: Connection) -> Iterator[None]:

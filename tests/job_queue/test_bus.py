@@ -350,8 +350,7 @@ def test_a_delayed_message_comes_never_sooner(bus: Bus) -> None:
 
     wait_until(lambda: len(came) == len(delays), SOON_S)
     for body, when_s in came:
-        assert when_s - began[body] >= delays[body]
-    assert [body for body, _ in came][-3:] == [b"0.3", b"0.9", b"1.204"]
+        assert when_s - began[body] >= delays[body], body
 
 
 def test_a_delayed_message_is_unchanged_and_not_counted_before(bus: Bus) -> None:
