@@ -153,8 +153,12 @@ class Link:
         if not self._woken:  # who posts while it is true is done with the others
             self._woken = True
             connection = self._connection
-            if connection is not None:
-                connection.ioloop.add_callback_threadsafe(self._work)
+            try:
+                if connection is not None:
+                    connection.ioloop.add_callback_threadsafe(self._work)
+            except BaseException:  # a Ctrl-C: the next one wakes it
+                self._woken = False
+                raise
 
     def lead(self, begin: Callable[[], bool], is_over: threading.Event) -> None:
         """Have this begun at once; its answer may be heard in the caller's thread.

@@ -7,6 +7,9 @@ done to a node of this module's own.
 from __future__ import annotations
 
 import logging
+import os
+import random
+import signal
 import subprocess
 import sys
 import threading
@@ -22,8 +25,15 @@ from labs.broker.address import Address
 from labs.broker.binaries import Binaries
 from labs.broker.node import PrivateNode
 from labs.errors import BadInput
-from labs.job_queue import rabbitmq
-from labs.job_queue.bus import BusUnreachable, Delivery, Message, NotConfirmed, QueueSpec
+from labs.job_queue import rabbitmq, rabbitmq_turn
+from labs.job_queue.bus import (
+    LONGEST_DELAY_S,
+    BusUnreachable,
+    Delivery,
+    Message,
+    NotConfirmed,
+    QueueSpec,
+)
 from labs.job_queue.rabbitmq import RabbitBus
 from labs.job_queue.rabbitmq_queues import (
     DECLARE_AGAIN_S,
@@ -185,6 +195,17 @@ def test_a_delay_is_rounded_up_to_two_digits(delay_s: float, ms: int) -> None:
     assert whole_ms(delay_s) == ms
 
 
+@pytest.mark.parametrize("ms", [1, 500, 990_000, int(LONGEST_DELAY_S * 1000)])
+def test_a_delay_is_never_shorter_by_a_clock_that_is_one_percent_fast(ms: int) -> None:
+    arguments = delay_arguments("work", ms)
+    ttl_ms, life_ms = arguments["x-message-ttl"], arguments["x-expires"]
+
+    assert isinstance(ttl_ms, int)
+    assert isinstance(life_ms, int)
+    assert (ttl_ms - 1) / 1.01 >= ms
+    assert life_ms < 2**32, "more, the broker refuses"
+
+
 def test_like_delays_share_a_queue_that_is_made_anew_now_and_then(
     rabbit: RabbitGround, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,6 +253,100 @@ def test_configuration_is_passed_on_as_it_is_and_what_the_broker_refuses_is_told
     bus.publish("classic", messages(1))
 
     assert bus.count("classic") == 1
+
+
+# --- in whose thread -----------------------------------------------------------------------
+
+
+class Interrupted(BaseException):
+    """What a signal's handler raises here."""
+
+
+def test_a_publish_that_a_signal_interrupts_anywhere_harms_no_other(rabbit: RabbitGround) -> None:
+    bus = rabbit.connect(confirm_timeout_s=2.0)
+    bus.declare(WORK)
+    bus.publish("work", messages(1))
+    confirmed, interrupted, busy = [b"0"], 0, threading.Event()
+    main, is_enough = threading.main_thread(), threading.Event()
+
+    def interrupt(*_: object) -> None:
+        if busy.is_set():
+            busy.clear()
+            raise Interrupted
+
+    def send_signals() -> None:
+        while not is_enough.wait(random.uniform(0, 0.003)):
+            signal.pthread_kill(main.ident or 0, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    sender = threading.Thread(target=send_signals)
+    sender.start()
+    for number in range(1, 200):
+        (message,) = messages(1, first=number)
+        try:
+            busy.set()
+            bus.publish("work", [message])
+            busy.clear()
+            confirmed.append(message.body)
+        except Interrupted:
+            interrupted += 1
+        except (NotConfirmed, BusUnreachable):  # of the connection that an interruption ended
+            busy.clear()
+    is_enough.set()
+    sender.join()
+    signal.signal(signal.SIGUSR1, before)
+
+    assert interrupted
+    wait_until(lambda: published(bus, b"the last"), SOON_S)
+    inbox = Inbox()
+    bus.consume("work", inbox, prefetch=1000)
+    wait_until(lambda: {*confirmed, b"the last"} <= set(inbox.bodies), SOON_S)
+
+
+def published(bus: RabbitBus, body: bytes) -> bool:
+    try:
+        bus.publish("work", [Message(body)])
+    except (NotConfirmed, BusUnreachable):
+        return False
+    return True
+
+
+def test_a_signals_handler_may_publish_while_a_publish_waits(rabbit: RabbitGround) -> None:
+    bus = rabbit.connect()
+    bus.declare(WORK)
+    bus.publish("work", messages(1))
+    until_released = Stall(Moment("basic.ack", BROKER), side=BROKER)
+    rabbit.proxy.add(until_released)
+
+    def handler(*_: object) -> None:
+        rabbit.proxy.release(until_released)
+        bus.publish("work", messages(1, first=2))
+
+    def send_signal() -> None:
+        wait_until(lambda: heard(rabbit, "basic.publish", CLIENT)[1:], SOON_S)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    sender = threading.Thread(target=send_signal)
+    sender.start()
+    bus.publish("work", messages(1, first=1))
+    sender.join()
+    signal.signal(signal.SIGUSR1, before)
+
+    assert bus.count("work") == 3
+
+
+def test_a_confirm_that_takes_long_is_heard_by_the_bus_itself(
+    rabbit: RabbitGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rabbitmq_turn, "LEAD_S", 0.0)
+    bus = rabbit.connect()
+    bus.declare(WORK)
+
+    for number in range(5):
+        bus.publish("work", messages(1, first=number))
+
+    assert bus.count("work") == 5
 
 
 # --- consuming -----------------------------------------------------------------------------
