@@ -134,7 +134,7 @@ class KafkaLog(KafkaTopics):
             self._closed = True
             producer = self._producer
         if producer is not None:
-            producer.flush(LAST_WORDS_WITHIN_S)
+            _hear_out(producer)
             self._forget(producer)
 
     def _producing(self) -> Producer:
@@ -169,8 +169,7 @@ class KafkaLog(KafkaTopics):
             if self._producer is producer:
                 self._producer = None
         producer.purge()
-        with suppress(KafkaException):
-            producer.flush(LAST_WORDS_WITHIN_S)  # tells who still waits that it was in vain
+        _hear_out(producer)  # tells who still waits that it was in vain
 
     def _must_have(self, topic: str, timeout_s: float) -> None:
         """Look the topic up once: a producer that meets an unknown one would wait for it."""
@@ -193,3 +192,14 @@ class KafkaLog(KafkaTopics):
             f"{without_secrets(why, self._settings)}{said}.",
             remedy="Append it again when Kafka answers; it may then be there twice.",
         )
+
+
+def _hear_out(producer: Producer) -> None:
+    """Poll until there is no more to hear, or for too long.
+
+    (`flush` stumbles where an answer stands behind the news that the producer has failed.)
+    """
+    deadline = time.monotonic() + LAST_WORDS_WITHIN_S
+    while len(producer) and (left := deadline - time.monotonic()) > 0:
+        with suppress(KafkaException):
+            producer.poll(min(left, AT_MOST_BLIND_S))

@@ -19,6 +19,7 @@ from labs.request_queue.kafka import KafkaLog
 from labs.request_queue.kafka_settings import KEPT
 from labs.request_queue.local import LocalKafka
 from labs.request_queue.log import LogUnreachable, NotAppended, NotCommitted, Topic
+from labs.waiting import wait_until
 from tests.request_queue.conftest import take
 
 PATIENCE_S = 30.0
@@ -94,6 +95,25 @@ def test_a_producer_that_lost_its_records_order_is_replaced_by_a_new_one(
         log.append("t", b"not this one")
 
     log.append("t", b"after")
+    log.close()
+
+
+def test_a_producer_that_fails_while_nobody_waits_for_it_is_replaced_too(
+    own_kafka: LocalKafka,
+) -> None:
+    log = KafkaLog(own_kafka.bootstrap)
+    log.append("t", b"before")
+    own_kafka.fail_next(PRODUCE, OUT_OF_ORDER)
+    with pytest.raises(NotAppended, match="no answer within 0 s"):
+        log.append("t", b"given up at once", timeout_s=0)
+
+    def goes_on() -> bool:
+        try:
+            return bool(log.append("t", b"after"))
+        except NotAppended:
+            return False
+
+    wait_until(goes_on, PATIENCE_S, what="an append to be acknowledged")
     log.close()
 
 
