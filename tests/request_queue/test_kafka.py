@@ -63,6 +63,7 @@ def test_where_nobody_listens_each_call_says_so_within_its_time() -> None:
     assert time.monotonic() - begun < PATIENCE_S
 
 
+@pytest.mark.slow
 def test_a_cluster_that_falls_silent_hangs_nothing_not_even_close(own_kafka: LocalKafka) -> None:
     log = KafkaLog(own_kafka.bootstrap)
     log.append("t", b"v")
