@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import statistics
 import subprocess
 import sys
@@ -46,11 +47,11 @@ class Run:
 
 
 RUNS = (
-    Run("queue ours", 1_000),
+    Run("queue ours", 2_000),
     Run("queue ours in batches", 10_000),
-    Run("queue bare pika", 1_000),
-    Run("queue Dramatiq", 1_000),
-    Run("queue Celery", 1_000),
+    Run("queue bare pika", 2_000),
+    Run("queue Dramatiq", 2_000),
+    Run("queue Celery", 2_000),
     Run("queue RQ", 1_000),
     Run("work ours", 10_000, "queue ours in batches"),
     Run("work bare pika", 5_000, "queue bare pika"),
@@ -114,7 +115,7 @@ def run_once(url: str, run: Run) -> float:
     name = f"bench-{secrets.token_hex(4)}"
     try:
         if run.filled_by:
-            # Those of ours, Dramatiq and Celery publish one more, before they are measured.
+            # All but RQ's queue some more, before they are measured.
             program(run.filled_by, url, name, run.jobs)
         return program(run.name, url, name, run.jobs)
     finally:
@@ -210,6 +211,8 @@ def show(rates: Rates, reached: list[Reached]) -> None:
 def main(url: str | None, rounds: int, as_json: bool) -> None:
     """Measure how fast jobs are queued and handled, beside a bare pika loop and the frameworks."""
     progress = Console(stderr=True)
+    # Asked to end, it leaves by the way of all exceptions, which stops the node and the Redis.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with (
             some_broker(url) as address,
