@@ -70,7 +70,7 @@ def test_work_longer_than_the_poll_interval_keeps_its_partition(local_kafka: Loc
 
 @pytest.mark.slow
 def test_a_broker_that_goes_in_mid_work_and_comes_back_loses_nothing(kafka: LocalKafka) -> None:
-    log = KafkaLog(kafka.bootstrap, {"message.timeout.ms": 1000})
+    log = KafkaLog(kafka.bootstrap, {"message.timeout.ms": 3000})
 
     def handler(request: dict[str, Any]) -> bool:
         if not replica.saw(What.RETURNED):
