@@ -95,7 +95,7 @@ class Publisher:
             confirms = self._confirms
         if not batch.is_over.is_set():
             batch.fail(self._silence())
-            self.link.post(lambda: self._renew(batch))
+            self.link.lead(lambda: self._renew(batch), batch.is_over)
         if batch.error and not batch.sent:
             raise BusUnreachable(str(batch.error), remedy="Nothing was published. Try again later.")
         if batch.error:
@@ -142,7 +142,7 @@ class Publisher:
 
         self.link.post(begin_again)
 
-    def _renew(self, batch: Batch) -> None:
+    def _renew(self, batch: Batch) -> bool:
         """Take a new connection, if one of this batch is still not confirmed.
 
         A channel that publishes to a quorum queue in the moment when the broker is back and the
@@ -153,6 +153,7 @@ class Publisher:
         if self._connection is not None and in_doubt and not self.link.blocked:
             connection, self._connection = self._connection, None  # nothing more over this one
             connection.abort()
+        return False
 
     def _change_channel(self) -> None:
         """Publish over a new channel.
