@@ -66,6 +66,7 @@ class Poller(select_connection.EPollPoller):
     _poll: Any
     _fd_events: dict[int, set[int]]
     _dispatch_fd_events: Callable[[dict[int, int]], None]
+    _ignored: int | None = None
 
     def poll(self) -> None:
         """Sleep until something happens, and see to it."""
@@ -75,15 +76,21 @@ class Poller(select_connection.EPollPoller):
             events = self._poll.poll(longest_s)
         finally:
             self.lock.acquire()
-        # What somebody has seen to meanwhile is no harm: its reading finds nothing.
-        self._dispatch_fd_events(dict(events))
+        # Who has the file by now waits for what can be read there: it is not ours to take.
+        heard = {
+            file: event & ~select.EPOLLIN if file == self._ignored else event
+            for file, event in events
+        }
+        self._dispatch_fd_events({file: event for file, event in heard.items() if event})
 
     def ignore(self, file: int) -> None:
-        """Sleep on, whatever happens to this file."""
+        """Sleep on, whatever can be read from this file."""
+        self._ignored = file
         self._poll.modify(file, 0)
 
     def heed(self, file: int) -> None:
         """Watch it again, for what it is watched for."""
+        self._ignored = None
         self._poll.modify(file, sum(e for e, files in self._fd_events.items() if file in files))
 
 

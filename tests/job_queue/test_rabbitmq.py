@@ -9,14 +9,17 @@ from __future__ import annotations
 import logging
 import os
 import random
+import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,6 +38,7 @@ from labs.job_queue.bus import (
     QueueSpec,
 )
 from labs.job_queue.rabbitmq import RabbitBus
+from labs.job_queue.rabbitmq_connection import Poller
 from labs.job_queue.rabbitmq_queues import (
     DECLARE_AGAIN_S,
     arguments_of,
@@ -350,6 +354,45 @@ def test_a_confirm_that_takes_long_is_heard_by_the_bus_itself(
 
 
 # --- consuming -----------------------------------------------------------------------------
+
+
+class Meanwhile:
+    """An epoll beside which somebody else does something just before its sleeper goes on."""
+
+    def __init__(self, real: Any, deed: Callable[[], None]) -> None:
+        self.real, self.deed = real, deed
+
+    def poll(self, longest_s: float) -> list[tuple[int, int]]:
+        """Sleep, and have it done."""
+        events: list[tuple[int, int]] = self.real.poll(longest_s)
+        self.deed()
+        return events
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+
+def test_a_loop_takes_nothing_that_another_began_to_wait_for_as_it_woke() -> None:
+    ours, broker = socket.socketpair()
+    with ours, broker:
+        heard: list[int] = []
+        poller = Poller(lambda: 5.0, lambda: None)
+        poller.lock = threading.Lock()
+        poller.activate_poller()
+        poller.add_handler(ours.fileno(), lambda _, events: heard.append(events), select.EPOLLIN)
+        asleep = poller._poll
+        poller._poll = Meanwhile(asleep, lambda: poller.ignore(ours.fileno()))
+        broker.send(b"a confirm")
+
+        with poller.lock:
+            poller.poll()
+            assert heard == []
+
+            poller._poll = asleep
+            poller.heed(ours.fileno())
+            poller.poll()
+            assert heard == [select.EPOLLIN]
+        poller.deactivate_poller()
 
 
 def test_the_broker_shows_the_name_that_was_given(rabbit: RabbitGround) -> None:
