@@ -254,6 +254,9 @@ def test_help_teaches(jobs: Jobs, arguments: tuple[str, ...]) -> None:
 
 def test_a_job_that_waits_for_its_worker_is_there_for_a_second_one(jobs: Jobs) -> None:
     workers = [jobs.start("work", "handlers.py") for _ in range(2)]
+    for worker in workers:
+        assert worker.stderr is not None
+        assert worker.stderr.readline().startswith("Handling")
     jobs("queue", *[demo() for _ in range(10)])
 
     wait_until(lambda: jobs.json("status")["ready"] == 0, TIMEOUT_S)
