@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -639,17 +640,13 @@ class Producer(threading.Thread):
         super().__init__(name="producer")
         self.bus = bus
         self.confirmed: list[bytes] = []
-        self.refused = 0
         self.is_enough = threading.Event()
 
     def run(self) -> None:
         while not self.is_enough.is_set():
             (message,) = messages(1, first=len(self.confirmed))
-            try:
+            with suppress(NotConfirmed, BusUnreachable):
                 self.bus.publish("work", [message])
-            except (NotConfirmed, BusUnreachable):
-                self.refused += 1
-            else:
                 self.confirmed.append(message.body)
 
 
@@ -690,7 +687,6 @@ def produce_and_consume_through(own: RabbitGround, trouble: str, node: PrivateNo
     producer.join()
     wait_until(lambda: set(producer.confirmed) <= set(worker.bodies), SOON_S)
     assert consuming.flush(SOON_S)
-    assert producer.refused
 
 
 @pytest.mark.slow
