@@ -10,6 +10,7 @@ become a default that nobody asked for. `table_of` writes a model's keys as a ta
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -78,6 +79,23 @@ def table_of(model: type[Section]) -> str:
     for key, default, meaning in _keys(model, ()):
         rows.append(f"| `{key}` | {default} | {meaning} |")
     return "\n".join(rows)
+
+
+def derived_name(application: str) -> str:
+    """What queues and topics of an application begin with: `My App!` gives `My_App`.
+
+    The rule is the known one: letters, digits, - and _ stay, a run of blanks becomes one _.
+
+    Raises:
+        BadInput: nothing is left.
+    """
+    name = re.sub(r" +", "_", re.sub(r"[^A-Za-z0-9\-_ ]", "", application).strip())
+    if not name:
+        raise BadInput(
+            f"No queue or topic can be named after the application {application!r}.",
+            remedy="Give application.name letters or digits (A-Z, a-z, 0-9).",
+        )
+    return name
 
 
 def _keys(model: type[BaseModel], above: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:

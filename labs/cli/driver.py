@@ -68,7 +68,7 @@ def serve(file: Path | None, host: str, port: int, works: bool, direct: bool, **
     from labs.request_queue.driver_api import create_app
     from labs.request_queue.driver_server import serving
     from labs.request_queue.metrics import Counts
-    from labs.request_queue.stopping import Stop, signals_stop
+    from labs.stopping import Stop, signals_stop
 
     enabled = False if direct else None if which["settings"] else True
     settings = settings_of(enabled=enabled, **which)
@@ -155,7 +155,7 @@ def responses(failed: bool, count: int | None, **which: Any) -> None:
     """Print responses as they come, from the first on, until Ctrl-C."""
     import uuid
 
-    from labs.request_queue.stopping import Stop, signals_stop
+    from labs.stopping import Stop, signals_stop
 
     stop = Stop()
     with the_service(settings_of(**which)) as service, signals_stop(stop.want):

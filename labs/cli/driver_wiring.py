@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import runpy
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from labs.cli.python_file import names_in
 from labs.errors import BadInput, BrokerMissing
 
 if TYPE_CHECKING:
@@ -88,18 +87,7 @@ def from_file(file: Path, name: str) -> Callable[..., Any]:
     Raises:
         BadInput: there is no such file or function, or the file can't be run.
     """
-    if not file.is_file():
-        raise BadInput(f"There is no file {file}.", remedy="Give the path of a Python file.")
-    sys.path.insert(0, str(file.parent.absolute()))  # what lies beside it can be imported
-    try:
-        function: Callable[..., Any] | None = runpy.run_path(str(file), run_name="driver").get(name)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001 - also sys.exit(): a file may do anything
-        raise BadInput(
-            f"{file} fails when it is read: {type(error).__name__}: {error}.",
-            remedy=f"Try `python {file}`. It should define functions, and do nothing.",
-        ) from None
+    function: Callable[..., Any] | None = names_in(file, run_name="driver").get(name)
     if not callable(function):
         raise BadInput(f"{file} has no function {name}.", remedy=FORM)
     return function

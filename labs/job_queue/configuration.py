@@ -10,13 +10,11 @@ it (`x-message-ttl`): work that waits out an outage must not vanish while it wai
 
 from __future__ import annotations
 
-import re
-
 from pydantic import Field
 
 from labs.errors import BadInput
 from labs.job_queue.bus import Header
-from labs.settings import Section
+from labs.settings import Section, derived_name
 
 KAFKAS = ("retention.ms", "retention.bytes", "cleanup.policy", "file.delete.delay.ms")
 """Settings of a Kafka topic that people bring along; on RabbitMQ they would do nothing."""
@@ -91,7 +89,8 @@ class Settings(Section):
         Raises:
             BadInput: neither the application nor the queue has one.
         """
-        return self.messaging.topics.job_queue.name or derived_name(self.application.name or "")
+        own = self.messaging.topics.job_queue.name
+        return own or f"{derived_name(self.application.name or '')}_job_queue"
 
     @property
     def addresses(self) -> list[str]:
@@ -114,18 +113,3 @@ class Settings(Section):
                     "an age at which waiting jobs are given up is x-message-ttl.",
                 )
         return dict(config)
-
-
-def derived_name(application: str) -> str:
-    """The queue's name for an application: `My App!` has `My_App_job_queue`.
-
-    Raises:
-        BadInput: nothing of the name is left.
-    """
-    kept = re.sub(r" +", "_", re.sub(r"[^A-Za-z0-9\-_ ]", "", application))
-    if not kept.strip("_"):
-        raise BadInput(
-            "The job queue has no name.",
-            remedy="Set application.name, or messaging.topics.job_queue.name.",
-        )
-    return f"{kept}_job_queue"

@@ -9,12 +9,10 @@ nothing else: it heeds SIGTERM and SIGINT, once; the second time they do what th
 from __future__ import annotations
 
 import logging
-import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from labs.errors import BadInput, LabError
@@ -24,6 +22,7 @@ from labs.job_queue.jobs import Handler, admitted, admitted_delay
 from labs.job_queue.outcomes import Observer, Patience
 from labs.job_queue.registry import Registry
 from labs.job_queue.worker import Queues, Worker
+from labs.stopping import Stop, signals_stop
 
 if TYPE_CHECKING:
     from labs.job_queue.configuration import Settings
@@ -113,7 +112,7 @@ class JobQueue:
         self._declared = False
         self._lock = threading.Lock()
         self._worker: Worker | None = None
-        self._asked_to_stop = threading.Event()
+        self._stop = Stop()
 
     @classmethod
     def connect(cls, url: str | Sequence[str], name: str, **options: Any) -> Self:
@@ -265,11 +264,11 @@ class JobQueue:
         Raises:
             BadInput, BusUnreachable: as `start`.
         """
-        self._asked_to_stop.clear()
+        stop = self._stop = Stop()
         try:
-            with _asked_by_signals(self._asked_to_stop):
+            with signals_stop(stop.want):
                 self.start()
-                self._asked_to_stop.wait()
+                stop.wait()
         finally:
             self.close()
 
@@ -282,7 +281,7 @@ class JobQueue:
             Whether they have finished within `grace_s`. What still runs is not settled: once
             the bus is closed it comes again, to another replica.
         """
-        self._asked_to_stop.set()
+        self._stop.want()
         with self._lock:
             worker, self._worker = self._worker, None
         return worker.stop(self._grace_s) if worker else True
@@ -350,30 +349,3 @@ class JobQueue:
 def _must_be(holds: bool, name: str, what: str, value: object) -> None:
     if not holds:
         raise BadInput(f"{name} must be {what} (not {value!r}).", remedy="Change it.")
-
-
-@contextmanager
-def _asked_by_signals(asked: threading.Event) -> Iterator[None]:
-    """While it lasts, the first SIGTERM or SIGINT sets the event; the next does as before.
-
-    Only the main thread hears signals; in another this does nothing.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def ask(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal's signature
-        restore()
-        asked.set()
-
-    for number in before:
-        signal.signal(number, ask)
-    try:
-        yield
-    finally:
-        restore()

@@ -8,14 +8,13 @@ work that waits out an outage must not vanish; what is processed is deleted an h
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from pydantic import Field
 
 from labs.errors import BadInput
 from labs.request_queue.log import Topic
-from labs.settings import Section
+from labs.settings import Section, derived_name
 
 KEPT_UNTIL_DONE = {"retention.ms": "-1"}
 
@@ -160,7 +159,10 @@ class DriverSettings(Section):
     @property
     def topic(self) -> Topic:
         """The topic of requests."""
-        name = self.queue.topic.name or f"{_prefix(self.application.name)}_lifecycle_request_queue"
+        name = (
+            self.queue.topic.name
+            or f"{derived_name(self.application.name)}_lifecycle_request_queue"
+        )
         return _topic(name, self.queue.topic, KEPT_UNTIL_DONE)
 
     @property
@@ -190,17 +192,6 @@ class DriverSettings(Section):
                 "LABS_MESSAGING__CONNECTION_ADDRESS=host:9092.",
             )
         return self.messaging.connection_address
-
-
-def _prefix(application: str) -> str:
-    """The application's name as a topic's may begin: letters, digits, - and _ alone."""
-    name = re.sub(r" +", "_", re.sub(r"[^A-Za-z0-9\-_ ]", "", application).strip())
-    if not name:
-        raise BadInput(
-            f"No topic can be named after the application {application!r}.",
-            remedy="Give application.name letters or digits (A-Z, a-z, 0-9).",
-        )
-    return name
 
 
 def _topic(

@@ -23,9 +23,9 @@ from labs.request_queue.requests import Request, Unreadable, missing_field, read
 from labs.request_queue.retention import Retention
 from labs.request_queue.settlement import Settlement
 from labs.request_queue.share import Share
-from labs.request_queue.stopping import Stop, signals_stop
 from labs.request_queue.waiting import pause_s
 from labs.request_queue.work import Handler, Hands, RequestHandler, Verdict, Work
+from labs.stopping import Stop, signals_stop
 
 logger = logging.getLogger(__name__)
 QUICK_S = 0.05

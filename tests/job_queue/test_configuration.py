@@ -11,7 +11,7 @@ import labs.job_queue
 from labs.broker.address import Address
 from labs.errors import BadInput
 from labs.job_queue import JobQueue
-from labs.job_queue.configuration import Settings, derived_name
+from labs.job_queue.configuration import Settings
 from labs.settings import load, table_of
 from labs.waiting import wait_until
 
@@ -40,12 +40,12 @@ def test_the_defaults_are_the_known_ones() -> None:
     ],
 )
 def test_the_queues_name_is_derived_from_the_applications(application: str, queue: str) -> None:
-    assert derived_name(application) == queue
+    assert settings(**{"application.name": application}).queue_name == queue
 
 
 @pytest.mark.parametrize("application", [None, "", "!!!", "   "])
 def test_a_queue_that_has_no_name_is_refused(application: str | None) -> None:
-    with pytest.raises(BadInput, match="has no name") as caught:
+    with pytest.raises(BadInput, match="No queue or topic can be named") as caught:
         _ = settings(**{"application.name": application}).queue_name
     assert "application.name" in caught.value.remedy
 

@@ -6,6 +6,8 @@ Asked by `stop`, and by SIGTERM and SIGINT in a process of its own.
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,3 +199,39 @@ def test_heartbeats_go_on_while_a_handler_works_for_long(rabbit: RabbitGround) -
     assert gate.came.total() == 1
     assert len(rabbit.proxy.connections()) == 2  # one to publish, one to consume, never anew
     assert queue.counts().ready == 0
+
+
+ILL_TIMED = """
+import signal, sys, threading
+from labs.job_queue import JobQueue
+from labs.job_queue.memory import MemoryBus
+
+enter = threading.Condition.__enter__
+
+def enter_and_be_struck(condition):
+    entered = enter(condition)
+    above = sys._getframe(1)
+    if above.f_code is threading.Event.wait.__code__ and above.f_back.f_code is run:
+        signal.raise_signal(signal.SIGTERM)
+    return entered
+
+run = JobQueue.run.__code__
+threading.Condition.__enter__ = enter_and_be_struck
+jobs = JobQueue(MemoryBus(), "jobs")
+jobs.register_job_handler("a", lambda job: print("done", flush=True) is None)
+jobs.queue_job({"job_type": "a"})
+jobs.run()
+"""
+
+
+def test_a_signal_in_the_worst_moment_of_the_wait_ends_it_all_the_same() -> None:
+    """Whose wait holds a lock that the signal's handler wants would wait for ever."""
+    ran = subprocess.Popen([sys.executable, "-c", ILL_TIMED], stdout=subprocess.PIPE, text=True)
+    try:
+        assert ran.stdout is not None
+        assert ran.stdout.readline() == "done\n"
+        ran.send_signal(signal.SIGTERM)
+        assert ran.wait(TIMEOUT_S) == 0
+    finally:
+        ran.kill()
+        ran.communicate()

@@ -175,7 +175,7 @@ def test_a_kafka_that_does_not_answer_is_said_in_a_sentence(labs_home: Path) -> 
         (None, "There is no file"),
         ("def other(): ...", "has no function handle_request"),
         ("1/0", "ZeroDivisionError"),
-        ("def", "SyntaxError"),
+        ("def", "is no Python: line 1"),
     ],
 )
 def test_a_file_that_has_no_handler_is_refused_with_a_sentence(

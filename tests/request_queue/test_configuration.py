@@ -101,7 +101,7 @@ def test_the_topics_are_named_after_the_application(name: str, begins: str) -> N
 
 
 def test_an_application_whose_name_gives_none_is_refused_with_a_sentence() -> None:
-    with pytest.raises(BadInput, match="No topic can be named"):
+    with pytest.raises(BadInput, match="No queue or topic can be named"):
         _ = named(application__name="!?").topic
 
 

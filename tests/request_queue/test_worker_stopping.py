@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from labs.request_queue.stopping import Stop, signals_stop
+from labs.stopping import Stop, signals_stop
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
