@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "labs.waiting",
     },
     "labs.request_queue": {"labs.errors", "labs.settings", "labs.stopping", "labs.waiting"},
+    "labs.task_queue": {"labs.errors", "labs.settings", "labs.stopping", "labs.waiting"},
     "labs.broker": {"labs.errors", "labs.waiting"},
     "labs.jupyter": {"labs.errors", "labs.waiting"},
     "labs.amqp": {"labs.errors"},
@@ -70,6 +71,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "labs.request_queue",
         "labs.settings",
         "labs.stopping",
+        "labs.task_queue",
         "labs.waiting",
     },
 }
