@@ -100,14 +100,17 @@ class Management:
         """What the user may do, one entry a vhost."""
         return self._list(f"users/{_(user)}/permissions")
 
-    def connections(self, vhost: str | None = None) -> list[Json]:
-        """The open connections, of one vhost or of all."""
-        return self._list("connections" if vhost is None else f"vhosts/{_(vhost)}/connections")
+    def connections_of(self, user: str) -> list[Json]:
+        """The user's open connections, exact now; the list of all lags by five seconds."""
+        return self._list(f"connections/username/{_(user)}")
 
-    def close_connection(self, name: str, reason: str = "closed by the lab") -> None:
-        """Let the broker close a connection, with the reason that the client is told."""
+    def close_connections_of(self, user: str, reason: str = "closed by the lab") -> None:
+        """Let the broker close the user's connections, with the reason that the client is told."""
         self._call(
-            "DELETE", f"connections/{_(name)}", missing_ok=True, headers={"X-Reason": reason}
+            "DELETE",
+            f"connections/username/{_(user)}",
+            missing_ok=True,
+            headers={"X-Reason": reason},
         )
 
     def queues(self, vhost: str) -> list[Json]:

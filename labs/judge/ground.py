@@ -24,11 +24,10 @@ from labs.broker.connection import delete_queues
 from labs.broker.management import Management
 from labs.broker.node import PrivateNode
 from labs.broker.state import FoundBroker, Source
-from labs.errors import LabError, ManagementFailed, NotPossibleHere, WaitedTooLong
+from labs.errors import LabError, ManagementFailed, NotPossibleHere
 from labs.judge.leftovers import Note
 from labs.waiting import wait_until
 
-CLOSE_TIMEOUT_S = 8.0
 BUSY_TIMEOUT_S = 180.0
 
 
@@ -46,8 +45,11 @@ class Ground(Protocol):
     def restart(self) -> str:
         """Restart the broker in an orderly way; returns how, in words."""
 
-    def close_connections(self) -> Sequence[str]:
-        """Let the broker close the program's connections; returns their names."""
+    def connections(self) -> Sequence[str]:
+        """The names of the program's connections that the broker could close now."""
+
+    def close_connections(self) -> None:
+        """Let the broker close them."""
 
     def unacknowledged(self, queue: str) -> int | None:
         """How many messages of the queue are unacknowledged now; None: it can't be known."""
@@ -88,24 +90,15 @@ class Fresh:
             raise NotPossibleHere("This broker is not ours to restart.")
         return self._restart()
 
-    def close_connections(self) -> Sequence[str]:
-        """Let the broker close all connections of the trial's user."""
-
-        def listed() -> list[str]:
-            return [
-                str(one["name"])
-                for one in management.connections(self.address.vhost)
-                if one.get("user") == self.address.username
-            ]
-
+    def connections(self) -> Sequence[str]:
+        """Those of the trial's user."""
         with Management(self._admin) as management:
-            # What is listed lags behind a little, but it can't be a stranger's.
-            with suppress(WaitedTooLong):
-                wait_until(listed, CLOSE_TIMEOUT_S, interval_s=0.1)
-            names = listed()
-            for name in names:
-                management.close_connection(name, "closed by the judge")
-        return names
+            return [str(one["name"]) for one in management.connections_of(self.address.username)]
+
+    def close_connections(self) -> None:
+        """Let the broker close all connections of the trial's user."""
+        with Management(self._admin) as management:
+            management.close_connections_of(self.address.username, "closed by the judge")
 
     def unacknowledged(self, queue: str) -> int | None:
         """Exact now: the broker asks the queue."""
@@ -154,9 +147,13 @@ class Spare:
         self._node.restart_inside()
         return "the judge's spare broker was stopped in an orderly way and started again"
 
-    def close_connections(self) -> Sequence[str]:
+    def connections(self) -> Sequence[str]:
         """It has no management API."""
         raise NotPossibleHere("The spare broker has no management API.")
+
+    def close_connections(self) -> None:
+        """The same."""
+        self.connections()
 
     def unacknowledged(self, queue: str) -> int | None:
         """Not known without a management API."""
@@ -206,9 +203,13 @@ class Shared:
         """Never: others use it."""
         raise NotPossibleHere("A class server is not restarted: others use it.")
 
-    def close_connections(self) -> Sequence[str]:
+    def connections(self) -> Sequence[str]:
         """Not without an administrator's rights."""
         raise NotPossibleHere("Closing a connection at the broker needs an administrator there.")
+
+    def close_connections(self) -> None:
+        """The same."""
+        self.connections()
 
     def unacknowledged(self, queue: str) -> int | None:
         """Not known without an administrator's rights."""

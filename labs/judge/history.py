@@ -259,6 +259,7 @@ class History:
         body = self.name_of(str(event.data.get("body", "")))
         message = self._message_of(body)
         message.published = message.published or event
+        message.times_published += 1
         message.message_id = event.data.get("message_id")
         if message.message_id:
             self._body_of[message.message_id] = body

@@ -211,7 +211,9 @@ class Message:
     body: str
     message_id: str | None = None
     published: Event | None = None
-    """When the judge had published it."""
+    """When the judge had published it, for the first time."""
+    times_published: int = 0
+    """How often the judge published it."""
     given: Event | None = None
     """When the judge wrote it to a producer's standard input."""
     deliveries: list[Delivery] = field(default_factory=list)

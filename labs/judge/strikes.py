@@ -115,18 +115,20 @@ class CloseByBroker:
         def close(aim: Delivery) -> None:
             data = in_hand_data(trial, self.copy, aim)
             try:
-                names = trial.ground.close_connections()
+                names = trial.ground.connections()
             except NotPossibleHere as reason:
                 trial.note("not-possible-here", fault="close-by-broker", why=str(reason))
                 return
-            trial.journal.append(
-                "fault", "close-by-broker", copy=self.copy, data=data | {"connections": list(names)}
-            )
-            if names:
-                until_back(trial, self.copy)
-            else:
+            if not names:
                 why = "the broker's list of connections did not have it"
                 trial.note("fault-missed", fault="close-by-broker", why=why)
+                return
+            # On record before it is done: a quick program must not be back before it.
+            before = len(trial.journal)
+            data["connections"] = list(names)
+            trial.journal.append("fault", "close-by-broker", copy=self.copy, data=data)
+            trial.ground.close_connections()
+            until_back(trial, self.copy, before)
 
         strike_at_work(trial, "close-by-broker", self.copy, 1, close, stand_still=False)
 

@@ -4,8 +4,10 @@ Frames come in one by one; methods that carry a message wait for its header and 
 What comes of them are the values of `labs.judge.lives`. What a method means is said
 in `labs.judge.methods`, what a channel has in mind in `labs.judge.channel`.
 
-A frame that a fault swallowed never changed the broker's mind: it is remembered
-(`Delivery.unheard`, `Publish.reached_broker`) and otherwise passed over.
+A frame that never got to the broker, for a fault swallowed it, never changed its mind:
+it is remembered (`Delivery.unheard`, `Publish.reached_broker`) and otherwise passed
+over. An acknowledgement can get lost without a fault's help: it was on its way when
+the broker closed the connection. That shows when the message comes again.
 """
 
 from __future__ import annotations
@@ -130,6 +132,8 @@ class Wire:
             queue = consumer.queue if consumer else data.get("routing_key", "")
             no_ack = consumer.no_ack if consumer else False
         message = self.message_of(content.body, content.properties.get("message_id"))
+        if data.get("redelivered"):
+            _doubt_an_ack(message, event)
         delivery = Delivery(
             message,
             channel.connection,
@@ -183,3 +187,17 @@ class Wire:
         for channel in self.channels_of(connection):
             channel.give_back(event)
             self.forget(channel)
+
+
+def _doubt_an_ack(message: Message, event: Event) -> None:
+    """A message is delivered again: is that one of those that were acknowledged?
+
+    The broker forgets what it hears an acknowledgement for. Where there were no more messages with
+    this body than were acknowledged, it never heard the last one.
+    """
+    acked = [d for d in message.deliveries if d.settled and d.settled.how == "ack"]
+    in_all = message.times_published + sum(p.reached_broker for p in message.publishes)
+    if message.times_published and acked and len(acked) >= in_all:
+        last = acked[-1]
+        last.unheard, last.settled = last.settled, None
+        last.returned = last.connection.ended or event

@@ -21,7 +21,6 @@ from labs.broker.connection import connected
 from labs.broker.explain import ROWS, explain, row_of
 from labs.broker.management import Management
 from labs.broker.ports import free_port
-from tests import support
 
 Provoke = Callable[[BlockingChannel], object]
 
@@ -248,11 +247,7 @@ def test_tls_to_a_plain_port(vhost: Address) -> None:
 
 def test_a_connection_that_the_broker_closes(broker: Address, vhost: Address) -> None:
     with connected(vhost) as connection, Management(broker) as management:
-        # Statistics lag: until the broker lists the connection there is nothing to close.
-        names = support.wait_until(
-            lambda: [found["name"] for found in management.connections(vhost.vhost)], 20
-        )
-        management.close_connection(names[0], reason="because of a test")
+        management.close_connections_of(vhost.username, reason="because of a test")
         error = raised(lambda: connection.process_data_events(time_limit=10))
 
     assert_explained(error, "E22", "reconnect")

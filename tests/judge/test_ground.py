@@ -70,7 +70,8 @@ def test_the_ground_goes_though_the_trial_fails(broker: Address, note: Note) -> 
 
 def test_the_broker_closes_the_programs_connections_at_once(broker: Address, note: Note) -> None:
     with Fresh(broker, "work", note) as ground, connected(ground.address) as connection:
-        assert len(ground.close_connections()) == 1
+        assert len(ground.connections()) == 1
+        ground.close_connections()
 
         def closed() -> bool:
             try:
@@ -103,7 +104,7 @@ def test_a_shared_ground_has_names_of_its_own_and_takes_away_only_them(
         assert ground.queue != other.queue
         for queue in (ground.queue, f"{ground.queue}.failed", other.queue):
             declare(vhost, queue)
-        for impossible in (ground.restart, ground.close_connections):
+        for impossible in (ground.restart, ground.connections, ground.close_connections):
             with pytest.raises(NotPossibleHere):
                 impossible()
     assert look(vhost, ground.queue) is None

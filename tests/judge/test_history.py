@@ -149,6 +149,29 @@ def test_an_ack_that_a_fault_swallowed_is_remembered_and_settles_nothing() -> No
     assert delivery.unheard is not None
 
 
+def test_an_ack_that_met_the_brokers_close_on_its_way_was_never_heard() -> None:
+    tale = sent().done("A", "x").acked("A", "x")
+    tale.frame("A", "broker", "connection.close", 0, reply_code=320, reply_text="closed").lost("A")
+    assert only(tale).unheard is None  # so far it may have been in time
+    tale.connected("A").consuming("A").delivered("A", "x", redelivered=True)
+    before, again = tale.history.deliveries
+    assert (before.settled, before.returned) == (None, before.connection.ended)
+    assert before.unheard is not None
+    assert again.is_open
+
+
+def test_what_comes_again_may_be_another_message_with_the_same_body() -> None:
+    tale = sent().done("A", "x").acked("A", "x")
+    tale.published("x").lost("A").connected("A").consuming("A")
+    tale.delivered("A", "x", redelivered=True)  # it was on its way when the connection was lost
+    assert tale.history.deliveries[0].settled is not None
+    tale.acked("A", "x").lost("A").connected("A").consuming("A")
+    tale.delivered("A", "x", redelivered=True)
+    first, second, _ = tale.history.deliveries
+    assert first.settled is not None
+    assert second.unheard is not None
+
+
 @pytest.mark.parametrize(
     "end",
     [

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from labs.errors import BadInput
+from labs.judge.evidence import message_life
 from labs.judge.judging import judge_journals
 from labs.judge.promises import PROMISES
 from labs.judge.verdicts import Outcome, Verdict
@@ -583,6 +584,29 @@ def test_a_worker_that_comes_back_keeps_all() -> None:
         tale.handled("A")
     report = judge_journals([back(lost_once(f)).events for f in ("cut", "close-by-broker", "away")])
     assert report.outcome is KEPT
+
+
+def test_what_was_acknowledged_as_the_broker_closed_the_connection_may_be_done_again() -> None:
+    tale = Tale("reconnect", copies=("A",)).worker("A").published("x").delivered("A", "x")
+    tale.done("A", "x").acked("A", "x").fault("close-by-broker")
+    tale.frame("A", "broker", "connection.close", 0, reply_code=320, reply_text="closed").lost("A")
+    others = [back(lost_once(fault)) for fault in ("cut", "away")]
+    assert outcome([back(tale), *others], "done") is KEPT
+    heard = "A acknowledged it, but the broker never heard of it"
+    assert any(heard in line for line in message_life(tale.history, "x").lines)
+
+
+def test_what_was_delivered_while_the_broker_was_about_to_close_may_be_done_again() -> None:
+    tale = Tale("reconnect", copies=("A",)).worker("A").published("x").fault("close-by-broker")
+    tale = back(tale.delivered("A", "x").done("A", "x").lost("A", by="broker"))
+    others = [back(lost_once(fault)) for fault in ("cut", "away")]
+    assert outcome([tale, *others], "done") is KEPT
+
+
+def test_what_is_done_again_on_a_connection_that_no_fault_struck_is_done_twice() -> None:
+    tale = back(lost_once()).published("y").delivered("A", "y").done("A", "y").lost("A")
+    tale.connected("A").consuming("A").delivered("A", "y", redelivered=True).done("A", "y")
+    assert '"y" was done 2 times' in seen(tale.acked("A", "y"), "done")
 
 
 def test_one_that_ends_instead_does_not_come_back() -> None:

@@ -149,13 +149,9 @@ def test_the_broker_knows_a_connection_by_the_name_that_it_bears_here(
     proxy = start_proxy()
     with connected(through(vhost, proxy.open("A"))) as connection, Management(broker) as management:
         (known,) = proxy.connections()
-
-        def is_known() -> bool:
-            names = [connection["name"] for connection in management.connections(vhost.vhost)]
-            return known.broker_name in names
-
-        wait_until(is_known, TIMEOUT_S)
-        management.close_connection(known.broker_name, "for the test")
+        named = [one["name"] for one in management.connections_of(vhost.username)]
+        assert named == [known.broker_name]
+        management.close_connections_of(vhost.username, "for the test")
 
         with pytest.raises(pika.exceptions.ConnectionClosedByBroker, match="for the test"):
             connection.channel()

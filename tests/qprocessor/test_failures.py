@@ -19,7 +19,7 @@ from labs.broker.management import Management
 from labs.broker.node import PrivateNode
 from labs.broker.versions import series_of
 from tests.qprocessor.running import SCRIPT, Qprocessor, Running
-from tests.support import declare, publish, wait_until
+from tests.support import declare, publish
 
 SECRET = "a%2Fse:cr@et"
 
@@ -134,24 +134,16 @@ def test_the_subscription_is_ended_and_the_queue_is_there(vhost: Address) -> Non
 def test_the_connection_is_closed_by_the_broker(
     qprocessor: Qprocessor, broker: Address, vhost: Address
 ) -> None:
-    worker = qprocessor.consuming("--name", "victim")
-    close_connection_of("victim", broker, vhost)
+    worker = qprocessor.consuming()
+    close_its_connection(broker, vhost)
     assert "closed by the lab" in failed(worker, "connection_lost")
 
 
-def close_connection_of(name: str, broker: Address, vhost: Address) -> None:
-    """Have the broker close the connection of the worker with this name."""
+def close_its_connection(broker: Address, vhost: Address) -> None:
+    """Have the broker close the connection of the worker, which is the vhost's only one."""
     with Management(broker) as management:
-
-        def its_connection() -> list[str]:
-            return [
-                one["name"]
-                for one in management.connections(vhost.vhost)
-                if one.get("client_properties", {}).get("connection_name") == name
-            ]
-
-        for connection_name in wait_until(its_connection, 30, what="its connection"):
-            management.close_connection(connection_name)
+        (_,) = management.connections_of(vhost.username)
+        management.close_connections_of(vhost.username)
 
 
 def test_no_acknowledgement_in_time(

@@ -8,7 +8,7 @@ from labs.broker import connection
 from labs.broker.address import Address
 from labs.broker.node import PrivateNode
 from tests.qprocessor.running import Qprocessor
-from tests.qprocessor.test_failures import close_connection_of, failed
+from tests.qprocessor.test_failures import close_its_connection, failed
 from tests.support import count, declare, publish
 
 QUICK = ("--delay", "0.001")
@@ -75,11 +75,11 @@ def test_a_wrong_password_is_no_reason_to_try_again(qprocessor: Qprocessor) -> N
 def test_with_reconnect_it_goes_on_when_the_broker_closes_its_connection(
     qprocessor: Qprocessor, broker: Address, vhost: Address, delay: str
 ) -> None:
-    flags = ("--acknowledge", "--reconnect", "--name", "victim", "--delay", delay)
+    flags = ("--acknowledge", "--reconnect", "--delay", delay)
     worker = qprocessor.consuming(*flags)
     publish(vhost, "hello", ["one", "two"])
     worker.wait_until_says("Done two")
-    close_connection_of("victim", broker, vhost)
+    close_its_connection(broker, vhost)
     worker.wait_until_consuming(times=2)
     publish(vhost, "hello", ["three", "four"])
     worker.wait_until_says("Done four")
@@ -94,10 +94,10 @@ def test_after_a_lost_connection_what_waited_inside_is_not_worked_on_twice(
 ) -> None:
     declare(vhost, "hello")
     publish(vhost, "hello", ["0123456789", "second", "third"])
-    flags = ("--acknowledge", "--reconnect", "--name", "victim", "--delay", "0.05")
+    flags = ("--acknowledge", "--reconnect", "--delay", "0.05")
     worker = qprocessor.start(*flags)
     worker.wait_until_says("Received 0123456789")
-    close_connection_of("victim", broker, vhost)
+    close_its_connection(broker, vhost)
     worker.wait_until_consuming(times=2)
     worker.wait_until_says("Done third")
     assert worker.stop() == 0

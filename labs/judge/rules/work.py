@@ -240,8 +240,12 @@ def _never_excused(_history: History, _earlier: Delivery, _later: Delivery) -> b
 
 
 def _excused(history: History, earlier: Delivery, later: Delivery) -> bool:
-    """At least once is all that a worker can promise when a fault comes between work and ack."""
+    """At least once is all that a worker can promise when a fault comes between work and ack.
+
+    A fault is on record before it is done: what struck the connection may have struck the message.
+    """
+    opened = earlier.connection.opened
     return earlier.settled is None and any(
-        earlier.event.n < event.n < later.event.n and event.copy in (None, earlier.copy)
+        opened.n < event.n < later.event.n and event.copy in (None, earlier.copy)
         for event in history.struck(*LOSSES)
     )
