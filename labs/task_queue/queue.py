@@ -39,6 +39,7 @@ from labs.task_queue.tasks import (
     admitted_id,
     admitted_json,
     admitted_number,
+    admitted_reason,
     admitted_stage,
 )
 
@@ -139,7 +140,7 @@ class TaskQueue(ABC):
         n_items = admitted_count(n_items, "n_items", 0)
         if lease_s is not None:
             lease_s = admitted_number(lease_s, "lease_s", 0.001, LONGEST_DELAY_S)
-            owner = owner or self.identity
+            owner = self.identity if owner is None else owner
         if owner is not None:
             owner = admitted_owner(owner)
         deadline = time.monotonic() + admitted_number(wait_s, "wait_s", 0, LONGEST_DELAY_S)
@@ -186,6 +187,9 @@ class TaskQueue(ABC):
 
         Returns:
             Why some could not be moved, by id; empty if all were.
+
+        Raises:
+            BadTask: a task is in it twice, or a result is no JSON; nothing has been settled.
         """
         settlings = []
         for outcome in outcomes:
@@ -195,7 +199,10 @@ class TaskQueue(ABC):
                 text = None if none else admitted_json(outcome.result, f"The result of {hold.id!r}")
                 settlings.append(Settling(hold, succeeded=True, result=text))
             else:
-                settlings.append(Settling(hold, succeeded=False, reason=str(outcome.reason)))
+                settlings.append(
+                    Settling(hold, succeeded=False, reason=admitted_reason(outcome.reason))
+                )
+        _each_once([settling.hold for settling in settlings])
         return self._settle(settlings) if settlings else {}
 
     def extend(
@@ -211,7 +218,8 @@ class TaskQueue(ABC):
             UnknownTask, WrongStage, ClaimLost: one could not be extended; the others were.
         """
         lease_s = admitted_number(lease_s, "lease_s", 0.001, LONGEST_DELAY_S)
-        _raise_first(self._extend(self._holds(tasks, owner), lease_s))
+        holds = self._holds(tasks, owner)
+        _raise_first(self._extend(holds, lease_s) if holds else {})
 
     def release(
         self,
@@ -226,7 +234,8 @@ class TaskQueue(ABC):
             UnknownTask, WrongStage, ClaimLost: one could not be moved; the others were.
         """
         delay_s = admitted_number(delay_s, "delay_s", 0, LONGEST_DELAY_S)
-        _raise_first(self._release(self._holds(tasks, owner), delay_s))
+        holds = self._holds(tasks, owner)
+        _raise_first(self._release(holds, delay_s) if holds else {})
 
     def refuse(self, queue_item_id: str, *, reason: str) -> None:
         """Move a task that can never be worked on from WAITING to FAIL, unclaimed.
@@ -235,7 +244,7 @@ class TaskQueue(ABC):
             UnknownTask, WrongStage: it can't be moved; it is as it was.
         """
         hold = Hold(admitted_id(queue_item_id), None, None)
-        _raise_first(self._refuse(hold, str(reason)))
+        _raise_first(self._refuse(hold, admitted_reason(reason)))
 
     def requeue(self, item_ids: str | Iterable[str]) -> list[str]:
         """Move tasks from FAIL to WAITING, their attempts counted anew; skip others with a warning.
@@ -246,8 +255,9 @@ class TaskQueue(ABC):
         ids = [item_ids] if isinstance(item_ids, str) else list(item_ids)
         ids = [admitted_id(id_) for id_ in dict.fromkeys(ids)]
         moved = self._requeue(ids) if ids else []
+        moved_ids = set(moved)
         for id_ in ids:
-            if id_ not in set(moved):
+            if id_ not in moved_ids:
                 warnings.warn(f"Item '{id_}' not in a FAIL state. Skipping.", stacklevel=2)
         return moved
 
@@ -302,11 +312,24 @@ class TaskQueue(ABC):
         stage = admitted_stage(queue_item_stage)
         if limit is not None:
             limit = admitted_count(limit, "limit", 1)
+        if not isinstance(after, str | None):
+            raise BadTask(
+                f"after must be the next of a page, not {after!r:.80}.",
+                remedy="Leave it out for the first page.",
+            )
         return self._page(stage, limit, after)
 
     @abstractmethod
     def description(self) -> dict[str, Json]:
         """What kind of queue this is: `implementation`, and where; no secrets."""
+
+    def recover(self) -> int:
+        """Tell the recorder of moves that were made but not told, for whoever made them died.
+
+        Returns:
+            How many. 0 where a move and its telling are one step.
+        """
+        return 0
 
     def close(self) -> None:  # noqa: B027 - most have nothing to let go of
         """Let go of connections; a closed queue is not used again."""
@@ -327,7 +350,9 @@ class TaskQueue(ABC):
     # --- What a store does --------------------------------------------------------------------
     # Everything is admitted. Refusals are `tasks.refusal`'s, by id. Each moves what it moves
     # all or not at all, makes leases that have run out and delays that have passed count, and
-    # tells `self.recorder` of each move.
+    # tells `self.recorder` of each move. No id comes twice in one call. A `Page` is in an order
+    # that no move changes (such as that of the puts); its `next` is any text that the store
+    # can go on from, also when the last task of the page is gone, and BadTask meets others.
 
     @abstractmethod
     def _put(self, tasks: Sequence[NewTask]) -> Put: ...
@@ -372,6 +397,7 @@ class TaskQueue(ABC):
     # --- Helpers ------------------------------------------------------------------------------
 
     def _hold(self, task: str | Claim, owner: str | None) -> Hold:
+        owner = None if owner is None else admitted_owner(owner)
         if isinstance(task, Claim):
             return Hold(admitted_id(task.id), owner or task.owner, task.move)
         return Hold(admitted_id(task), owner or self.identity, None)
@@ -379,19 +405,33 @@ class TaskQueue(ABC):
     def _holds(self, tasks: str | Claim | Iterable[str | Claim], owner: str | None) -> list[Hold]:
         if isinstance(tasks, str | Claim):  # a claim is a pair, and so iterable: it is one task
             tasks = [tasks]
-        return [self._hold(task, owner) for task in tasks]
+        return _each_once([self._hold(task, owner) for task in tasks])
+
+
+def _each_once(holds: list[Hold]) -> list[Hold]:
+    seen: set[str] = set()
+    for hold in holds:
+        if hold.id in seen:
+            raise BadTask(
+                f"The task {hold.id!r:.80} is given twice.", remedy="Name each task once."
+            )
+        seen.add(hold.id)
+    return holds
 
 
 def admitted_owner(owner: object) -> str:
-    """The owner's name, if it can be one: text of 1 to 512 characters.
+    """The owner's name, if it can be one: text of 1 to 512 characters, no NUL among them.
 
     Raises:
         BadTask: it can't.
     """
     try:
-        return admitted_id(owner)
+        name = admitted_id(owner)
     except BadTask as error:
         raise BadTask(str(error).replace("A task's id", "An owner"), remedy=error.remedy) from None
+    if "\0" in name:
+        raise BadTask(f"An owner can't have a NUL in its name: {name!r:.80}.", remedy="Rename it.")
+    return name
 
 
 def _raise_first(refused: Mapping[str, TaskError]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -24,7 +24,13 @@ LONGEST_ID = 512
 LONGEST_DELAY_S = 10 * 365 * 24 * 3600.0
 LONGEST_PAUSE_S = 3600.0
 """To which the pause between attempts doubles."""
+LONGEST_REASON = 10_000
+"""Characters; a longer one is cut, for a reason must never keep a task from failing."""
+DEEPEST = 200
+"""Levels of lists and dicts in a body: what is deeper, some reader on the way can't read."""
 PRIORITIES = range(-32_768, 32_768)
+GAVE_UP = "Its lease ran out in its last attempt."
+"""The reason of a task that a GIVE_UP has failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +45,27 @@ class NewTask:
     backoff_s: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
-    """What a put did."""
+class Put(int):
+    """What a put did: the number of tasks that are new, and which those are."""
 
     added: Sequence[str]
     """The ids that are new."""
     present: Sequence[str]
     """The ids that were there already, in whatever stage; they are as they were."""
+
+    def __new__(cls, added: Sequence[str] = (), present: Sequence[str] = ()) -> Put:
+        """Make the number, and remember the ids."""
+        put = super().__new__(cls, len(added))
+        put.added, put.present = tuple(added), tuple(present)
+        return put
+
+    def __getnewargs__(self) -> tuple[Sequence[str], Sequence[str]]:  # type: ignore[override]
+        """So that it can be sent to another process."""
+        return self.added, self.present
+
+    def __repr__(self) -> str:
+        """Both lists, for a person."""
+        return f"Put(added={list(self.added)!r}, present={list(self.present)!r})"
 
 
 class Claim(tuple[str, Json]):
@@ -148,6 +167,7 @@ class Task:
     backoff_s: float
     moves: int
     owner: str | None
+    """Who holds it, or has held it last."""
     lease_ends: datetime | None
     due: datetime
     """From when on it may be claimed."""
@@ -160,7 +180,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """One move of one task: with its id and number, the same move is never told twice."""
+    """One move of one task. Its id, number and time name it for ever.
+
+    An id that was purged and is put anew begins at number 1 again.
+    """
 
     id: str
     number: int
@@ -226,10 +249,8 @@ def admitted_json(value: object, what: str) -> str:
     except (ValueError, TypeError, RecursionError) as error:
         raise BadTask(f"{what} is not JSON: {error}.", remedy=remedy) from None
     # After json.dumps, for that has found the cycles.
-    if (key := _key_that_is_no_text(value)) is not None:
-        raise BadTask(
-            f"{what} is not JSON: the key {key[0]!r:.80} is no text.", remedy=remedy
-        ) from None
+    if why := _unlike_json(value):
+        raise BadTask(f"{what} is not JSON: {why}.", remedy=remedy)
     return text
 
 
@@ -237,19 +258,28 @@ def _no_json(value: object) -> object:
     raise TypeError(f"{value!r:.80} ({type(value).__name__}) can't be written in it")
 
 
-def _key_that_is_no_text(value: object) -> tuple[object] | None:
-    """The first such key, in a tuple, for None may be one."""
-    to_see = [value]
+def _unlike_json(value: object) -> str:
+    """What json.dumps lets through: keys that it turns into text, and any depth."""
+    to_see = [(value, 0)]
     while to_see:
-        value = to_see.pop()
-        if isinstance(value, Mapping):
+        value, depth = to_see.pop()
+        if depth > DEEPEST:
+            return f"it is nested more than {DEEPEST} levels deep"
+        if isinstance(value, dict):
             for key, inner in value.items():
                 if not isinstance(key, str):
-                    return (key,)
-                to_see.append(inner)
+                    return f"the key {key!r:.80} is no text"
+                if isinstance(inner, dict | list | tuple):
+                    to_see.append((inner, depth + 1))
         elif isinstance(value, list | tuple):
-            to_see.extend(value)
-    return None
+            to_see += [(one, depth + 1) for one in value if isinstance(one, dict | list | tuple)]
+    return ""
+
+
+def admitted_reason(reason: object) -> str:
+    """The reason as text that every store can keep: never refused, cut and escaped instead."""
+    text = str(reason)[:LONGEST_REASON].replace("\0", "\\x00")
+    return text.encode(errors="backslashreplace").decode()
 
 
 def admitted_number(value: object, name: str, least: float, most: float = math.inf) -> float:
@@ -297,6 +327,16 @@ def admitted_stage(value: object) -> Stage:
         raise BadTask(f"{value!r:.80} is no stage.", remedy=f"There are {names}.") from None
 
 
+def after_failure(attempts: int, max_attempts: int | None) -> Move:
+    """What a failed attempt means: RETRY while attempts are left, else FAIL."""
+    return Move.RETRY if max_attempts is not None and attempts < max_attempts else Move.FAIL
+
+
+def after_lease(attempts: int, max_attempts: int | None) -> Move:
+    """What it means that a lease has run out: EXPIRE while attempts are left, else GIVE_UP."""
+    return Move.EXPIRE if max_attempts is None or attempts < max_attempts else Move.GIVE_UP
+
+
 def pause_s(backoff_s: float, attempts: int) -> float:
     """The pause after a failed attempt, which doubles from one to the next."""
     return min(backoff_s * 2.0 ** min(attempts - 1, 60), LONGEST_PAUSE_S)
@@ -315,26 +355,32 @@ class Standing:
     lease_ends: datetime | None
 
 
-def refusal(hold: Hold, standing: Standing | None, move: Move, now: datetime) -> TaskError | None:
+def refusal(
+    hold: Hold, standing: Standing | None, move: Move | None, now: datetime
+) -> TaskError | None:
     """Why whoever says this may not make the move; None if they may.
 
-    The one rule of all stores. A task that was claimed by nobody by name (as the known interface
-    does) may be settled by anybody; one with an owner by that owner alone, within the lease.
+    The one rule of all stores, asked after leases that have run out have counted. A task that
+    was claimed by nobody by name (as the known interface does) may be settled by anybody; one
+    with an owner by that owner alone, within the lease.
+
+    Args:
+        move: None is to extend the lease, which is no move.
     """
     name = f"The task {hold.id!r:.80}"
     if standing is None:
         return UnknownTask(f"No task has the id {hold.id!r:.80}.", remedy="Look for a slip in it.")
-    if standing.stage not in MOVES[move].sources:
-        if standing.stage is Stage.WAITING and hold.move is not None:
+    sources = {Stage.PROCESSING} if move is None else MOVES[move].sources
+    if standing.stage not in sources:
+        if _was_held(hold, standing):
             return ClaimLost(
-                f"{name} is yours no longer: its lease ran out, and it waits again.",
+                f"{name} is yours no longer: its lease ran out, or it was handed back.",
                 remedy="Extend the lease while you work, or ask for a longer one.",
             )
         return WrongStage(
-            f"{name} can't {move}: it is {standing.stage.name}.",
-            remedy="Only what is "
-            + " or ".join(stage.name for stage in sorted(s for s in MOVES[move].sources if s))
-            + " can.",
+            f"{name} can't {move or 'be extended'}: it is {standing.stage.name}.",
+            remedy=f"Only what is {' or '.join(stage.name for stage in Stage if stage in sources)}"
+            " can.",
         )
     if standing.stage is not Stage.PROCESSING:
         return None
@@ -351,3 +397,13 @@ def refusal(hold: Hold, standing: Standing | None, move: Move, now: datetime) ->
             remedy="Extend the lease while you work, or ask for a longer one.",
         )
     return None
+
+
+def _was_held(hold: Hold, standing: Standing) -> bool:
+    """Whether a task that is processed no more was in this hand, and slipped out of it."""
+    if standing.stage is Stage.WAITING:
+        return hold.move is not None or (
+            standing.owner is not None and standing.owner == hold.owner
+        )
+    # Settled: by the next move after the claim it was this hand's own doing, or its last attempt.
+    return hold.move is not None and standing.moves > hold.move + 1
