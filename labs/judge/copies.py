@@ -16,7 +16,8 @@ with their data:
   begin) | `too-long` | `flooded` | `forked` | `no-queue`. Several may follow one another.
 - `never-connected` {copy, elsewhere}: a copy runs and has opened no connection. `elsewhere`: the
   addresses (`host:port`) that it is connected to instead, such as a hard-coded localhost:5672.
-- `fault-missed` {fault, why}: a fault could not be shown to strike while a message was in flight.
+- `fault-missed` {fault, why, by_chance}: a fault could not be shown to strike while a message was
+  in flight; `by_chance`: in another try of the trial it may.
 - `not-possible-here` {fault, why}: this broker does not let us do that (a class server).
 - `trouble` {what}: the broker or the kit failed: nothing can be said.
 - `flooded` {copy, lines, bytes}, `forked` {copy, processes}: the copy was killed for it.

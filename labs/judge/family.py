@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import chain
 
 import psutil
 
@@ -42,10 +43,7 @@ class Family:
 
         `thorough`: those too that only their environment gives away; that takes longer.
         """
-        found = dict(self._known)
-        if self._root_is_there():
-            with suppress(psutil.Error):
-                found[self.root] = psutil.Process(self.root)
+        found = {process.pid: process for process in self._those_known()}
         found |= {
             process.pid: process for process in self._of_session() if process.pid not in found
         }
@@ -62,8 +60,11 @@ class Family:
         return list(self._known.values())
 
     def suspend(self) -> None:
-        """Stop them all (SIGSTOP), and wait a moment until the first one stands."""
-        for process in self._and_those_born_meanwhile():
+        """Stop them all (SIGSTOP), and wait a moment until the first one stands.
+
+        Those that are known stand at once: to look for others takes long on a busy machine.
+        """
+        for process in chain(self._those_known(), self._and_those_born_meanwhile()):
             with suppress(psutil.Error):
                 process.suspend()
         with suppress(WaitedTooLong, psutil.Error):  # a signal takes a moment to arrive
@@ -118,6 +119,13 @@ class Family:
             if self._in_session(pid):
                 with suppress(psutil.Error):
                     yield psutil.Process(pid)
+
+    def _those_known(self) -> list[psutil.Process]:
+        known = list(self._known.values())
+        if self._root_is_there():
+            with suppress(psutil.Error):
+                known.insert(0, psutil.Process(self.root))
+        return known
 
     def _and_those_born_meanwhile(self) -> Iterator[psutil.Process]:
         seen: set[int] = set()

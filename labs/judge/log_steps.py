@@ -91,7 +91,8 @@ class KillAtRequest:
             why = "the copy was never seen in the middle of a request's work"
             if not trial.programs[self.copy].is_running:
                 why = "the copy had ended by itself"
-            trial.note("fault-missed", fault="kill", why=why)
+            by_chance = trial.programs[self.copy].is_running
+            trial.note("fault-missed", fault="kill", why=why, by_chance=by_chance)
             if not trial.running():
                 raise
             return

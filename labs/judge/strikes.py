@@ -98,7 +98,7 @@ class KillAfterLostAck:
                 trial.wait("fault", lambda: not is_between(trial, self.copy), copies=[self.copy])
         except GaveUp:
             why = "the copy sent no acknowledgement to lose"
-            trial.note("fault-missed", fault=self.fault, why=why)
+            trial.note("fault-missed", fault=self.fault, why=why, by_chance=True)
             return
         trial.kill(self.copy, {"in_hand": [d.message.body for d in trial.in_work(self.copy)]})
 
@@ -121,7 +121,7 @@ class CloseByBroker:
                 return
             if not names:
                 why = "the broker's list of connections did not have it"
-                trial.note("fault-missed", fault="close-by-broker", why=why)
+                trial.note("fault-missed", fault="close-by-broker", why=why, by_chance=True)
                 return
             # On record before it is done: a quick program must not be back before it.
             before = len(trial.journal)
@@ -255,7 +255,8 @@ def strike_at_work(
             why = "the copy was never seen in the middle of a message's work"
         else:
             why = "the copy had ended by itself"
-        trial.note("fault-missed", fault=fault, why=why)
+        by_chance = trial.programs[copy].is_running
+        trial.note("fault-missed", fault=fault, why=why, by_chance=by_chance)
         if not trial.running():
             raise
         return

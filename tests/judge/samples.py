@@ -23,6 +23,10 @@ NEVER_ACKS = WORKER.replace("    channel.basic_ack(method.delivery_tag)\n", "").
     "channel.basic_qos(prefetch_count=1)\n", ""
 )
 
+ACKS_FIRST = NEVER_ACKS.replace(
+    "    time.sleep(", "    channel.basic_ack(method.delivery_tag)\n    time.sleep("
+)
+
 EXCLUSIVE = WORKER.replace("durable=True", "exclusive=True")
 
 TELLS_ITS_URL = WORKER.replace(

@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -18,7 +19,7 @@ import pytest
 from labs.broker.address import Address
 from labs.broker.management import Management
 from labs.errors import BadInput, BrokerFailed, BrokerUnreachable
-from labs.judge import engine
+from labs.judge import engine, strikes
 from labs.judge.bodies import wave
 from labs.judge.engine import check, run_trials
 from labs.judge.family import MARKER
@@ -146,6 +147,50 @@ def test_trials_of_one_exercise_have_a_journal_each(
     )
     assert [journal[0].data["trial"] for journal in journals] == ["killed", "frozen"]
     assert told == ["acknowledgements: the trials killed, frozen, side by side"]
+    assert left(broker, home) == NOTHING
+
+
+def looks_away(monkeypatch: pytest.MonkeyPatch, *trials: str) -> None:
+    """In the first try of these trials, the judge never sees the copy at work."""
+    seen: set[str] = set()
+    see = strikes.in_the_middle
+
+    def look(trial: Trial, *rest: Any) -> bool:
+        plan = trial.plan.name
+        if plan in trials and (plan not in seen or getattr(trial, "blind", False)):
+            seen.add(plan)
+            trial.blind = True  # type: ignore[attr-defined]
+            return False
+        return see(trial, *rest)
+
+    monkeypatch.setattr(strikes, "in_the_middle", look)
+
+
+def test_a_trial_whose_fault_came_too_late_is_run_again(
+    broker: Address, program: list[str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks_away(monkeypatch, "killed")
+    told: list[str] = []
+    run = check("acknowledgements", program, broker=broker, seed="s", progress=told.append)
+    assert run.report.outcome is Outcome.KEPT
+    assert [journal[0].data["trial"] for journal in run.journals] == ["killed", "frozen"]
+    assert told == [
+        "acknowledgements: the trials killed, frozen, side by side",
+        "acknowledgements: a fault came too late, so once more:",
+        "acknowledgements: the trial killed",
+    ]
+    assert left(broker, home) == NOTHING
+
+
+def test_a_program_that_broke_a_promise_is_not_run_again(
+    broker: Address, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks_away(monkeypatch, "killed", "frozen")
+    told: list[str] = []
+    hasty = command(tmp_path, samples.ACKS_FIRST)
+    run = check("acknowledgements", hasty, broker=broker, seed="s", progress=told.append)
+    assert run.report.outcome is Outcome.BROKEN
+    assert len(told) == 1
     assert left(broker, home) == NOTHING
 
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from labs.journal import Event, Journal
-from labs.judge.family import marked
+from labs.judge.family import Family, marked
 from labs.judge.program import CannotStart, Program
 from labs.waiting import wait_until
 
@@ -248,6 +248,28 @@ def test_a_frozen_program_stands_still_and_goes_on_when_thawed(
     one.thaw()
     wait_until(lambda: len(lines(journal)) > ticks, 20.0)
     assert [e.name for e in journal.events if e.kind == "signal"] == ["freeze", "thaw"]
+
+
+def test_a_program_stands_before_its_relatives_are_looked_for(
+    program: Write, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look at all processes is long where there are many: meanwhile no work gets done."""
+    one = program("import time\nprint('ready', flush=True)\ntime.sleep(600)")
+    wait_for(journal, "line")
+    stood: list[bool] = []
+    look = Family.living
+
+    def living(family: Family, *, thorough: bool = False) -> list[psutil.Process]:
+        # A signal takes a moment to arrive.
+        wait_until(lambda: psutil.Process(one.pid).status() == psutil.STATUS_STOPPED, 20.0)
+        stood.append(True)
+        return look(family, thorough=thorough)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Family, "living", living)
+        Family(one.pid, one.mark, lambda: True).suspend()
+    assert stood
+    one.resume()
 
 
 def test_what_was_printed_before_a_kill_stands_before_it(program: Write, journal: Journal) -> None:
