@@ -43,6 +43,9 @@ from labs.task_queue.tasks import (
     admitted_stage,
 )
 
+ALREADY = "Item '{}' already in queue. Skipping."
+NOT_FAILED = "Item '{}' not in a FAIL state. Skipping."
+"""The known warnings, word for word."""
 LOOK_S = 0.5
 """A waiter looks at least so often: leases run out, and delays, without a message."""
 
@@ -91,6 +94,27 @@ class TaskQueue(ABC):
             BadTask: an id, a body or a number can't be meant. Nothing has been stored.
             StoreUnreachable: try again; what was stored is then only skipped.
         """
+        done = self.put_quietly(
+            items,
+            priority=priority,
+            delay_s=delay_s,
+            max_attempts=max_attempts,
+            backoff_s=backoff_s,
+        )
+        for id_ in done.present:
+            warnings.warn(ALREADY.format(id_), stacklevel=2)
+        return done
+
+    def put_quietly(
+        self,
+        items: Mapping[str, Json],
+        *,
+        priority: int = 0,
+        delay_s: float = 0.0,
+        max_attempts: int | None = None,
+        backoff_s: float = 1.0,
+    ) -> Put:
+        """As `put`, without the warnings: for a program that reads the answer."""
         if not isinstance(items, Mapping):
             raise BadTask(
                 f"put wants a mapping of ids to bodies, not {items!r:.80}.",
@@ -112,10 +136,7 @@ class TaskQueue(ABC):
             )
             for id_, body in items.items()
         ]
-        done = self._put(tasks) if tasks else Put((), ())
-        for id_ in done.present:
-            warnings.warn(f"Item '{id_}' already in queue. Skipping.", stacklevel=2)
-        return done
+        return self._put(tasks) if tasks else Put((), ())
 
     def get(
         self,
@@ -143,14 +164,8 @@ class TaskQueue(ABC):
             owner = self.identity if owner is None else owner
         if owner is not None:
             owner = admitted_owner(owner)
-        deadline = time.monotonic() + admitted_number(wait_s, "wait_s", 0, LONGEST_DELAY_S)
-        if n_items == 0:
-            return []
-        while True:
-            claims = self._get(n_items, lease_s, owner)
-            if claims or (left_s := deadline - time.monotonic()) <= 0:
-                return claims
-            self._wait(min(left_s, LOOK_S))
+        wait_s = admitted_number(wait_s, "wait_s", 0, LONGEST_DELAY_S)
+        return self._claim(n_items, lease_s, owner, wait_s) if n_items else []
 
     def peek(self, n_items: int = 1) -> list[tuple[str, Json]]:
         """What `get` would claim next, moving nothing."""
@@ -252,14 +267,22 @@ class TaskQueue(ABC):
         Returns:
             The ids that were moved.
         """
+        moved, skipped = self.requeue_quietly(item_ids)
+        for id_ in skipped:
+            warnings.warn(NOT_FAILED.format(id_), stacklevel=2)
+        return moved
+
+    def requeue_quietly(self, item_ids: str | Iterable[str]) -> tuple[list[str], list[str]]:
+        """As `requeue`, without the warnings: for a program that reads the answer.
+
+        Returns:
+            The ids that were moved, and those that were skipped.
+        """
         ids = [item_ids] if isinstance(item_ids, str) else list(item_ids)
         ids = [admitted_id(id_) for id_ in dict.fromkeys(ids)]
         moved = self._requeue(ids) if ids else []
         moved_ids = set(moved)
-        for id_ in ids:
-            if id_ not in moved_ids:
-                warnings.warn(f"Item '{id_}' not in a FAIL state. Skipping.", stacklevel=2)
-        return moved
+        return moved, [id_ for id_ in ids if id_ not in moved_ids]
 
     def purge(self, older_than: timedelta) -> int:
         """Delete what was settled (SUCCESS, FAIL) longer ago than this; say how many."""
@@ -395,6 +418,17 @@ class TaskQueue(ABC):
         """Return when there may be something to claim, at the latest after so long."""
 
     # --- Helpers ------------------------------------------------------------------------------
+
+    def _claim(
+        self, n: int, lease_s: float | None, owner: str | None, wait_s: float
+    ) -> list[Claim]:
+        """Claim, and wait for something to claim. A store that can wait itself does it better."""
+        deadline = time.monotonic() + wait_s
+        while True:
+            claims = self._get(n, lease_s, owner)
+            if claims or (left_s := deadline - time.monotonic()) <= 0:
+                return claims
+            self._wait(min(left_s, LOOK_S))
 
     def _hold(self, task: str | Claim, owner: str | None) -> Hold:
         owner = None if owner is None else admitted_owner(owner)
