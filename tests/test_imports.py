@@ -48,7 +48,12 @@ MAY_IMPORT: dict[str, set[str]] = {
         "labs.request_queue",  # its local Kafka is the ground of an exercise on a log
         "labs.waiting",
     },
-    "labs.pictures": {"labs.errors", "labs.journal", "labs.judge"},
+    "labs.pictures": {
+        "labs.errors",
+        "labs.journal",
+        "labs.judge",
+        "labs.task_queue",  # its stages and its moves: values
+    },
     "labs.notebook": {
         "labs.broker",
         "labs.errors",

@@ -1,10 +1,11 @@
 """Jobs and their attempts over time: one row a job, one bar an attempt, pauses between.
 
-`JobRow`s go in, a `Picture` comes out. A bar says how the attempt ended by a mark at its
-end (a tick, an arrow back, a cross, a broken line) and by its fill, never by colour alone;
-the worker's name stands above it where there is room. A thin line is a pause: one sees it
-grow. Attempts that overlap lie one under the other: two workers had the job at once.
-Times are seconds from the start of the run. The same values give the same bytes.
+`JobRow`s go in, a `Picture` comes out; `flow.py` has the same rows under a plot. A bar
+says how the attempt ended by a mark at its end (a tick, an arrow back, a cross, a broken
+line) and by its fill, never by colour alone; the worker's name stands above it where there
+is room. A thin line is a pause: one sees it grow. Attempts that overlap lie one under the
+other: two workers had the job at once. Times are seconds from the start of the run. The
+same values give the same bytes.
 """
 
 from __future__ import annotations
@@ -49,6 +50,12 @@ class Ending(StrEnum):
     LOST = "lost"
     """The worker died in it, or lost its connection: nobody settled it."""
     AT_WORK = "at work"
+    # A task's ways (`flow.py`), besides done and failed.
+    RETRIED = "retried"
+    EXPIRED = "lease ran out"
+    RELEASED = "handed back"
+    HELD = "held"
+    """Claimed, and not settled when the picture was made: whether somebody works, who knows."""
 
 
 MARKS = {
@@ -57,6 +64,10 @@ MARKS = {
     Ending.FAILED: Sign.CROSS,
     Ending.LOST: Sign.BROKEN,
     Ending.AT_WORK: Sign.DOTS,
+    Ending.RETRIED: Sign.BACK,
+    Ending.EXPIRED: Sign.BROKEN,
+    Ending.RELEASED: Sign.BACK,
+    Ending.HELD: Sign.DOTS,
 }
 MEANING = {
     Ending.DONE: "done",
@@ -64,6 +75,10 @@ MEANING = {
     Ending.FAILED: "failed",
     Ending.LOST: "lost: nobody settled it",
     Ending.AT_WORK: "at work",
+    Ending.RETRIED: "failed: waits again, after a pause",
+    Ending.EXPIRED: "lease ran out: waits again",
+    Ending.RELEASED: "handed back unworked",
+    Ending.HELD: "held to the end of the picture",
 }
 FILLS = {
     Ending.DONE: f'fill="{BLUE}"',
@@ -71,6 +86,12 @@ FILLS = {
     Ending.FAILED: f'fill="{RED}" fill-opacity="0.35" stroke="{RED}" stroke-width="1.6"',
     Ending.LOST: f'fill="none" stroke="{ORANGE}" stroke-width="1.6" stroke-dasharray="4 2"',
     Ending.AT_WORK: f'fill="none" stroke="{GREY}" stroke-width="1.6" stroke-dasharray="1 2"',
+}
+FILLS |= {
+    Ending.RETRIED: FILLS[Ending.NOT_YET],
+    Ending.EXPIRED: FILLS[Ending.LOST],
+    Ending.RELEASED: FILLS[Ending.NOT_YET],
+    Ending.HELD: FILLS[Ending.AT_WORK],
 }
 
 
@@ -103,7 +124,16 @@ def draw_attempts(rows: Sequence[JobRow], *, length_s: float | None = None) -> P
     """
     ends = [attempt.end_s for row in rows for attempt in row.attempts]
     length_s = max(length_s or 0.0, *ends, 0.1) if ends else max(length_s or 0.0, 0.1)
-    shown, scale, y = rows[:MOST_ROWS], (WIDTH - LEFT - RIGHT) / length_s, float(TOP)
+    drawn, y = draw_rows(rows, TOP, length_s)
+    axis = time_axis(length_s, LEFT, WIDTH - RIGHT, TOP, y)
+    meanings, y = legend(rows, y + 42)
+    parts = [*axis, *drawn, *meanings]
+    return sheet("Attempts over time", in_words(rows, length_s), parts, WIDTH, y + 14)
+
+
+def draw_rows(rows: Sequence[JobRow], top: float, length_s: float) -> tuple[list[str], float]:
+    """The rows from `top` downwards, and where they end; of many the first ones."""
+    shown, scale, y = rows[:MOST_ROWS], (WIDTH - LEFT - RIGHT) / length_s, top
     drawn: list[str] = []
     for row in shown:
         lines = _lines(row.attempts)
@@ -112,9 +142,7 @@ def draw_attempts(rows: Sequence[JobRow], *, length_s: float | None = None) -> P
     if len(rows) > len(shown):
         drawn.append(words_at(10, y + 14, f"… and {len(rows) - len(shown)} more", INK))
         y += 24
-    axis = time_axis(length_s, LEFT, WIDTH - RIGHT, TOP, y)
-    parts = [*axis, *drawn, *_legend(rows, y + 42)]
-    return sheet("Attempts over time", in_words(rows, length_s), parts, WIDTH, y + 56)
+    return drawn, y
 
 
 def in_words(rows: Sequence[JobRow], length_s: float) -> str:
@@ -122,7 +150,12 @@ def in_words(rows: Sequence[JobRow], length_s: float) -> str:
     if not rows:
         return "Attempts over time: no job."
     many = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
-    lines = [f"Attempts over {length_s:.1f} seconds; {many}."]
+    return "\n".join([f"Attempts over {length_s:.1f} seconds; {many}.", *rows_in_words(rows)])
+
+
+def rows_in_words(rows: Sequence[JobRow]) -> list[str]:
+    """What `draw_rows` draws."""
+    lines = []
     for row in rows[:MOST_ROWS]:
         counts = Counter(attempt.ending for attempt in row.attempts)
         summed = ", ".join(f"{counts[way]} {way}" for way in Ending if counts[way])
@@ -130,7 +163,7 @@ def in_words(rows: Sequence[JobRow], length_s: float) -> str:
         lines += _told(row)
     if len(rows) > MOST_ROWS:
         lines.append(f"… and {len(rows) - MOST_ROWS} more rows.")
-    return "\n".join(lines)
+    return lines
 
 
 def _told(row: JobRow) -> list[str]:
@@ -247,16 +280,23 @@ def _tip(attempt: Attempt) -> str:
     return f"{by}{attempt.ending}{why}, {attempt.start_s:.2f} to {attempt.end_s:.2f} s"
 
 
-def _legend(rows: Sequence[JobRow], y: float) -> list[str]:
-    """What the marks mean, only of those that occur."""
+def legend(rows: Sequence[JobRow], y: float, *, queued: str = "queued") -> tuple[list[str], float]:
+    """What the marks mean, only of those that occur, and the height of the last line.
+
+    `queued`: what the dot at a row's beginning is called.
+    """
     endings = {attempt.ending for row in rows for attempt in row.attempts}
     parts, x = [], float(LEFT)
     for ending in Ending:
-        if ending in endings:
-            parts.append(sign(MARKS[ending], x, y - 4))
-            parts.append(words_at(x + 12, y, MEANING[ending], f'font-size="11" {INK}'))
-            x += 12 + len(MEANING[ending]) * 5.6 + 24
+        if ending not in endings:
+            continue
+        width = 12 + len(MEANING[ending]) * 5.6 + 24
+        if x + width > WIDTH:
+            x, y = float(LEFT), y + 18
+        parts.append(sign(MARKS[ending], x, y - 4))
+        parts.append(words_at(x + 12, y, MEANING[ending], f'font-size="11" {INK}'))
+        x += width
     if any(row.queued_s is not None for row in rows):
         parts.append(f'<circle cx="{x:.1f}" cy="{y - 4:.1f}" r="3.5" {INK}/>')
-        parts.append(words_at(x + 10, y, "queued", f'font-size="11" {INK}'))
-    return parts
+        parts.append(words_at(x + 10, y, queued, f'font-size="11" {INK}'))
+    return parts, y

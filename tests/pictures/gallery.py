@@ -10,9 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from labs.pictures.attempts import draw_attempts
+from labs.pictures.flow import draw_flow
 from labs.pictures.partitions import draw_partitions
 from labs.pictures.picture import Picture
 from labs.pictures.sequence import draw_sequence
+from labs.pictures.stages import draw_stages
+from labs.task_queue.stages import Move
 from tests.pictures import runs
 from tests.pictures.conversation import Conversation, killed_at_work
 
@@ -91,6 +94,14 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "partitions": lambda: draw_partitions(*runs.a_replica_dies()),
     "partitions-and-queue": lambda: draw_partitions(*runs.side_by_side()),
     "partitions-many": lambda: draw_partitions(*runs.long_lane()),
+    "stages": draw_stages,
+    "stages-of-a-run": lambda: draw_stages(
+        sizes={"WAITING": 3, "PROCESSING": 2, "SUCCESS": 95},
+        made={Move.PUT: 100, Move.CLAIM: 103, Move.SUCCEED: 95, Move.EXPIRE: 6},
+    ),
+    "flow": lambda: draw_flow(runs.a_worker_dies()),
+    "flow-every-move": lambda: draw_flow(runs.every_move()),
+    "flow-many": lambda: draw_flow(runs.many_tasks()),
 }
 """A golden picture's name -> how it is drawn."""
 

@@ -1,9 +1,15 @@
-"""Runs of jobs and of requests, written down as values, for the pictures of them."""
+"""Runs of jobs, of requests and of tasks, written down as values, for the pictures of them."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 from labs.pictures.attempts import Attempt, Ending, JobRow
 from labs.pictures.partitions import Cell, Lane, Moment, State
+from labs.task_queue.stages import MOVES, Move
+from labs.task_queue.tasks import Moved
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def some_jobs() -> tuple[JobRow, ...]:
@@ -64,3 +70,59 @@ def long_lane() -> tuple[Moment, ...]:
         Cell(f"k{n % 3}", State.DONE if n < 85 else State.WAITING, offset=n) for n in range(100)
     )
     return (Moment("Many", (Lane("partition 0", cells, "alice", 85),)),)
+
+
+class Tasks:
+    """Moves of tasks as a queue would tell them: `did("a", Move.CLAIM, 1.5, "alice")`."""
+
+    def __init__(self) -> None:
+        self.moves: list[Moved] = []
+
+    def did(self, id_: str, move: Move, at_s: float, owner: str | None = None) -> Tasks:
+        """One more move of a task, from wherever it is now."""
+        own = [moved for moved in self.moves if moved.id == id_]
+        stage = own[-1].stage_to if own else None
+        assert stage in MOVES[move].sources
+        at, number = NOON + timedelta(seconds=at_s), len(own) + 1
+        self.moves.append(Moved(id_, number, move, stage, MOVES[move].target, at, owner))
+        return self
+
+    def life(self, id_: str, owner: str, *at_s: float, last: Move = Move.SUCCEED) -> Tasks:
+        """Put, claimed and settled at these seconds."""
+        put_s, claimed_s, settled_s = at_s
+        self.did(id_, Move.PUT, put_s).did(id_, Move.CLAIM, claimed_s, owner)
+        return self.did(id_, last, settled_s, owner)
+
+
+def a_worker_dies() -> list[Moved]:
+    """Alice is killed with two tasks in hand, which come back when her leases run out."""
+    tasks = Tasks()
+    for n in range(8):
+        tasks.life(f"task-{n}", "bob", 0, 0.5 + 0.5 * n, 0.9 + 0.5 * n)
+    for n in (8, 9):
+        tasks.did(f"task-{n}", Move.PUT, 0).did(f"task-{n}", Move.CLAIM, 0.6, "alice")
+        tasks.did(f"task-{n}", Move.EXPIRE, 2.6).did(f"task-{n}", Move.CLAIM, n - 3.5, "bob")
+        tasks.did(f"task-{n}", Move.SUCCEED, n - 3, "bob")
+    return tasks.moves
+
+
+def every_move() -> list[Moved]:
+    """Each move of the table at least once, and names that must be escaped."""
+    tasks = Tasks().life("again", "alice", 0, 1, 2, last=Move.RETRY)
+    tasks.did("again", Move.CLAIM, 3, "bob").did("again", Move.RELEASE, 3.5)
+    tasks.did("again", Move.CLAIM, 4, "bob").did("again", Move.EXPIRE, 5)
+    tasks.did("again", Move.CLAIM, 5.5, "carol").did("again", Move.GIVE_UP, 6.5)
+    tasks.life("日本 <b>", "a-machine-with-a-long-name-4711-0815", 0, 1.5, 4, last=Move.FAIL)
+    tasks.did("日本 <b>", Move.REQUEUE, 5).did("日本 <b>", Move.CLAIM, 6, "alice")
+    tasks.did("too large", Move.PUT, 1).did("too large", Move.REFUSE, 2)
+    tasks.life("done", "alice", 0.5, 2.5, 3).did("done", Move.PURGE, 7)
+    return tasks.moves
+
+
+def many_tasks() -> list[Moved]:
+    """More tasks and moves than there are pixels."""
+    tasks = Tasks()
+    for n in range(2000):
+        last = Move.FAIL if n % 20 == 0 else Move.SUCCEED
+        tasks.life(f"{n}", f"worker-{n % 4}", n / 1000, n / 500 + 0.1, n / 500 + 0.2, last=last)
+    return tasks.moves
