@@ -4,7 +4,8 @@
 they tell (`events.py`, `record.py`), `watching.py` (queues), `wire.py` (what goes over
 the wire), `attempts.py` and `partitions.py` (what became of jobs and of requests),
 `predictions.py`, `display.py` (what is alive on the page), `failures.py` (errors in words)
-and `leftovers.py` (so that nothing outlives its kernel unseen).
+and `leftovers.py` (so that nothing outlives its kernel unseen). `servers.py` ends what a
+lesson starts for itself, such as a PostgreSQL.
 `checking.py` judges a learner's own program.
 """
 

@@ -1,16 +1,17 @@
 """`Lab`: all that a notebook calls, in one object.
 
 The code that teaches pika is pika itself, in the notebook. This object does the
-rest: it finds the broker, starts workers as processes, watches queues, keeps
-predictions, draws, and cleans up. What it changes outside the kernel (processes,
-queues) it notes in `.labs/`, so that a notebook starts clean whatever happened
-to the last one.
+rest: it finds the broker (for a lesson that needs one), starts workers as processes,
+watches queues, keeps predictions, draws, and cleans up. What it changes outside the
+kernel (processes, queues, files) it notes in `.labs/`, so that a notebook starts clean
+whatever happened to the last one.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from labs.notebook.display import LivePicture, Progress, busy, show
 from labs.notebook.events import timeline_of
 from labs.notebook.leftovers import QueueNotes, WorkerNotes
 from labs.notebook.predictions import Prediction, Predictions, asked, compared
+from labs.notebook.servers import S, Servers
 from labs.notebook.watching import Watch, management_tells
 from labs.notebook.wire import Wire
 from labs.notebook.worker import Worker
@@ -45,6 +47,7 @@ WHOSE = {
     Source.NATIVE: "this lab's own",
     Source.DOCKER: "this lab's own, in Docker",
 }
+NO_BROKER = "This lesson needs no broker, so its lab has none."
 NOT_OURS = "This broker was not started by this lab, so the lab can't restart it."
 
 
@@ -53,12 +56,13 @@ class Lab:
 
     Args:
         notebook: the notebook's name; predictions, queues and workers are noted under it.
+        broker: whether the lesson needs one. Without, whatever asks for it is refused.
 
     Raises:
         BrokerMissing, BrokerUnreachable, BrokerFailed: there is no broker to work with.
     """
 
-    def __init__(self, notebook: str) -> None:
+    def __init__(self, notebook: str, *, broker: bool = True) -> None:
         failures.install()
         home = labs_home()
         self.notebook = notebook
@@ -68,21 +72,36 @@ class Lab:
         self._teams: list[Workers] = []
         self._watches: list[Watch] = []
         self._wires: list[Wire] = []
+        self._servers = Servers()
+        self._folder = home / "files" / notebook
+        self._broker: FoundBroker | None = None
+        self._management = False
         left = self._processes.end_left_behind(notebook)
-        with busy("Looking for the broker, or starting it"):
-            self._broker = locate()
-        facts = log_in(self.address)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        if broker:
+            self._find_broker()
         self._queues = QueueNotes(home / "notebook-queues.json", self.shown, notebook)
-        self._management = management_tells(self.address)
         queues = self._delete_remembered()
         atexit.register(self._die_with_kernel)
-        print(f"{facts.product} {facts.version} at {self.shown} ({WHOSE[self._broker.source]})")
         if left or queues:
             print(f"Cleaned up after the last run: {_counted(left, queues)}.")
 
+    def _find_broker(self) -> None:
+        with busy("Looking for the broker, or starting it"):
+            self._broker = locate()
+        facts = log_in(self.address)
+        self._management = management_tells(self.address)
+        print(f"{facts.product} {facts.version} at {self.shown} ({WHOSE[self._broker.source]})")
+
     @property
     def address(self) -> Address:
-        """Where the broker is."""
+        """Where the broker is.
+
+        Raises:
+            NotPossibleHere: the lesson needs none.
+        """
+        if self._broker is None:
+            raise NotPossibleHere(NO_BROKER, remedy="Make it anew without `broker=False`.")
         return self._broker.address
 
     @property
@@ -93,7 +112,7 @@ class Lab:
     @property
     def shown(self) -> str:
         """The broker's URL without its password, for people."""
-        return self.address.shown
+        return self.address.shown if self._broker else "no broker"
 
     def fresh(self, queue: str) -> str:
         """Delete the queue if it is there, so that one can begin anew; return its name.
@@ -166,7 +185,8 @@ class Lab:
         Raises:
             WorkerFailed: a worker did not start; with what it said.
         """
-        self._queues.note(queue)
+        if self._broker:
+            self._queues.note(queue)
         if self._pace != 1:
             options["delay"] = float(options.get("delay", 1.0)) * self._pace
         team = Workers(
@@ -174,13 +194,25 @@ class Lab:
             queue=queue,
             program=ROOT / program,
             options=options,
-            address=self.address,
+            address=self.address if self._broker else None,
             notes=self._processes,
             notebook=self.notebook,
             wire=wire,
         )
         self._teams.append(team)
         return team
+
+    def serve(self, server: S) -> S | None:
+        """Start a server of the lab's own; it ends with `clean_up`, or with the kernel.
+
+        None: it can't be had here. Then why is printed, and the lesson goes on without it.
+        """
+        return self._servers.start(server)
+
+    def folder(self) -> Path:
+        """An empty folder for the notebook's files; `clean_up`, or the next run, removes it."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self._folder
 
     def watch(self, queue: str) -> Watch:
         """Look at a queue ten times a second for the length of a `with` block."""
@@ -278,7 +310,7 @@ class Lab:
         If it is not, it says why.
         """
         possible: dict[str, Callable[[], str]] = {
-            "restart the broker": lambda: "" if self._broker.is_ours else NOT_OURS,
+            "restart the broker": lambda: "" if self._is_ours else NOT_OURS,
             "the management API": lambda: (
                 "" if self._management else "This user may not ask the management API."
             ),
@@ -298,18 +330,24 @@ class Lab:
         Raises:
             NotPossibleHere: the broker is not this lab's own, such as on a class server.
         """
-        if not self._broker.is_ours:
+        if self._broker is None or not self._is_ours:
             raise NotPossibleHere(NOT_OURS, remedy="Read on: the notebook says what one would see.")
         with busy("The broker restarts"):
             ours = own_node() if self._broker.source is Source.NATIVE else own_container()
             self._broker = FoundBroker(ours.restart(), self._broker.source)
             state.remember(self._broker)
 
+    @property
+    def _is_ours(self) -> bool:
+        return self._broker is not None and self._broker.is_ours
+
     def clean_up(self) -> None:
-        """Stop all workers, delete all queues of this notebook, and say so."""
+        """Stop all workers, end servers, delete queues and files of this notebook, and say so."""
         running = self._end_workers()
+        servers = self._servers.end()
+        shutil.rmtree(self._folder, ignore_errors=True)
         queues = self._delete_remembered()
-        print(f"Cleaned up: {_counted(running, queues)}.")
+        print(f"Cleaned up: {_counted(running, queues, servers)}.")
 
     def _end_workers(self) -> int:
         running = 0
@@ -333,7 +371,9 @@ class Lab:
 
     def _delete_remembered(self) -> list[str]:
         """Delete this notebook's queues that are there; return their names."""
-        deleted = []
+        deleted: list[str] = []
+        if self._broker is None:
+            return deleted
         with connected(self.address) as connection:
             for queue in self._queues.noted():
                 if count(connection, queue) is not None:
@@ -355,11 +395,13 @@ def _pace() -> float:
         raise BadInput(f"LABS_PACE is {text!r}.", remedy="Make it a number, such as 0.2.") from None
 
 
-def _counted(workers: int, queues: list[str]) -> str:
+def _counted(workers: int, queues: Sequence[str], servers: Sequence[str] = ()) -> str:
     """`2 workers, queues work, hello`; what there was none of is left out."""
     parts = []
     if workers:
         parts.append(f"{workers} worker{'s' if workers > 1 else ''} stopped")
     if queues:
         parts.append(f"queue{'s' if len(queues) > 1 else ''} {', '.join(queues)} deleted")
+    if servers:
+        parts.append(f"{' and '.join(servers)} ended")
     return ", ".join(parts) or "nothing was left"

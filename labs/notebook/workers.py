@@ -42,7 +42,7 @@ class Workers(Record):
         queue: str,
         program: Path,
         options: Mapping[str, Any],
-        address: Address,
+        address: Address | None,
         notes: WorkerNotes,
         notebook: str,
         wire: Wire | None = None,
@@ -65,11 +65,11 @@ class Workers(Record):
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
 
         def start(name: str) -> Worker:
-            url = wire.url_of(name) if wire else address.url
+            url = wire.url_of(name) if wire else address.url if address else None
             worker = Worker(
                 name,
                 [*command, "--name", name],
-                environment | {"AMQP_URL": url},
+                environment | ({"AMQP_URL": url} if url else {}),
                 changed=self._changed.set,
                 ended=notes.forget,
                 befalls=partial(wire.befalls, name) if wire else None,
