@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 from labs.task_queue.errors import BadTask, TaskError, UnknownTask
 from labs.task_queue.stages import Stage
@@ -46,19 +46,29 @@ from labs.task_queue.tasks import (
 ALREADY = "Item '{}' already in queue. Skipping."
 NOT_FAILED = "Item '{}' not in a FAIL state. Skipping."
 """The known warnings, word for word."""
+LONGEST_AGE = timedelta(days=36_500)
+"""What `purge` is asked for; before that there were no tasks."""
 LOOK_S = 0.5
 """A waiter looks at least so often: leases run out, and delays, without a message."""
 
 
 class Recorder(Protocol):
-    """Is told of every move, by the store that makes it, before anybody can see its effect."""
+    """Is told of every move, by the store that makes it, as part of making it.
+
+    A store that can, tells it before anybody sees the move's effect, and makes no move if this
+    raises. One that can't keeps with the task what it has not told yet, so that the next move of
+    the task, or `TaskQueue.recover`, tells it. The same move may be told twice.
+    """
 
     def record(self, moves: Sequence[Moved]) -> None:
-        """Write the moves down. What raises here undoes the moves, where the store can."""
+        """Write the moves down."""
 
 
 class TaskQueue(ABC):
     """Tasks that move through stages, each claimed by one owner at a time."""
+
+    tells_moves: ClassVar[bool] = True
+    """Whether `recorder` is told of the moves; not by a client, whose service makes them."""
 
     def __init__(self) -> None:
         self._nonce = secrets.token_hex(4)
@@ -278,8 +288,8 @@ class TaskQueue(ABC):
         Returns:
             The ids that were moved, and those that were skipped.
         """
-        ids = [item_ids] if isinstance(item_ids, str) else list(item_ids)
-        ids = [admitted_id(id_) for id_ in dict.fromkeys(ids)]
+        given = [item_ids] if isinstance(item_ids, str) else item_ids
+        ids = list(dict.fromkeys(map(admitted_id, given)))
         moved = self._requeue(ids) if ids else []
         moved_ids = set(moved)
         return moved, [id_ for id_ in ids if id_ not in moved_ids]
@@ -291,7 +301,7 @@ class TaskQueue(ABC):
                 f"older_than must be a timedelta, 0 or more (not {older_than!r:.80}).",
                 remedy="Such as timedelta(days=7).",
             )
-        return self._purge(older_than)
+        return self._purge(min(older_than, LONGEST_AGE))
 
     # --- Looking ------------------------------------------------------------------------------
 

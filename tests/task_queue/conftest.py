@@ -1,20 +1,35 @@
 """Grounds for the task queue's tests: each store in turn, with a fresh queue for each test.
 
-`store` opens handles on the queue, `queue` is one. A store is a line in `STORES`, and an import
-of its fixture `<name>_store` (see `stores.py`): whoever writes a store adds these two.
+`store` opens handles on the queue, `queue` is one; `event_store` and `events` are the same for
+stores of events. A store is a name in `STORES` (or `EVENT_STORES`), and an import of its fixture
+`<name>_store` (`<name>_event_store`; see `stores.py`): whoever writes a store adds these two.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from labs.task_queue.events import EventStore
 from labs.task_queue.queue import TaskQueue
 from tests.task_queue.postgres import fresh_database, own_postgres, postgres_url
-from tests.task_queue.stores import Store, memory_store
+from tests.task_queue.stores import Store, events_memory_store, memory_event_store, memory_store
 
-__all__ = ["fresh_database", "memory_store", "own_postgres", "postgres_url"]
+__all__ = [
+    "events_memory_store",
+    "fresh_database",
+    "memory_event_store",
+    "memory_store",
+    "own_postgres",
+    "postgres_url",
+]
 
 STORES = [
+    "memory",
+    "events_memory",
+]
+EVENT_STORES = [
     "memory",
 ]
 
@@ -30,3 +45,16 @@ def store(request: pytest.FixtureRequest) -> Store:
 def queue(store: Store) -> TaskQueue:
     """A handle on an empty queue, on each store in turn."""
     return store.open()
+
+
+@pytest.fixture(params=EVENT_STORES)
+def event_store(request: pytest.FixtureRequest) -> Callable[[], EventStore]:
+    """Opens handles on an empty store of events, each kind in turn."""
+    opener: Callable[[], EventStore] = request.getfixturevalue(f"{request.param}_event_store")
+    return opener
+
+
+@pytest.fixture
+def events(event_store: Callable[[], EventStore]) -> EventStore:
+    """A handle on an empty store of events, each kind in turn."""
+    return event_store()

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from labs.task_queue.events import EventStore, MemoryEventStore
+from labs.task_queue.events_queue import with_events
 from labs.task_queue.memory import MemoryQueue, MemoryTasks
 from labs.task_queue.queue import TaskQueue
 
@@ -44,3 +46,23 @@ def memory_store() -> Iterator[Store]:
     store = Store("memory", lambda: MemoryQueue(tasks), survives=False)
     yield store
     store.close()
+
+
+@pytest.fixture
+def events_memory_store() -> Iterator[Store]:
+    """In memory, every move an event."""
+    tasks, events = MemoryTasks(), MemoryEventStore()
+    store = Store(
+        "events around memory",
+        lambda: with_events(MemoryQueue(tasks), events, "test"),
+        survives=False,
+    )
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def memory_event_store() -> Callable[[], EventStore]:
+    """Events in memory: one store, however often it is opened."""
+    events = MemoryEventStore()
+    return lambda: events
