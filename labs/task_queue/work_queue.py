@@ -1,0 +1,509 @@
+"""The work queue: it claims tasks, sends them to a worker as jobs, and settles them by its word.
+
+Its rule: it touches nothing but its own. Tasks are claimed under the controller's id; what others
+have claimed is neither polled nor settled. Claimed and sent is one task at a time, so whenever a
+controller dies, one task at most is claimed and may not have been sent: the newest. Whoever comes
+next with the same id finds its claims in the queue, and the jobs at the worker: those that run go
+on, those that have ended are settled, the doubtful one is sent unless the worker has it, and one
+that was sent and is gone has failed. A worker that is out of reach is asked again, after pauses
+that grow; no task fails for it. A job is settled first and deleted then: dying in between leaves
+a job to delete, never one to lose.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from labs.errors import LabError
+from labs.task_queue.errors import BadTask, StoreUnreachable, TaskError, UnknownTask
+from labs.task_queue.queue import TaskQueue, admitted_owner
+from labs.task_queue.stages import Stage
+from labs.task_queue.tasks import (
+    LONGEST_DELAY_S,
+    Claim,
+    Fail,
+    Json,
+    Success,
+    Task,
+    admitted_count,
+    admitted_json,
+    admitted_number,
+)
+from labs.task_queue.workers.base import (
+    Report,
+    Restartable,
+    Telling,
+    Worker,
+    WorkerUnreachable,
+)
+
+log = logging.getLogger(__name__)
+
+LEASE_S = 24 * 3600.0
+"""So long after a controller has died for good, its tasks wait again, for others."""
+DOWN = (WorkerUnreachable, ConnectionError, TimeoutError)
+"""What a worker raises when nobody is to blame."""
+TRIES = 3
+"""After so many, a task that alone can't be sent, while the worker answers, is set aside."""
+SET_ASIDE_S = 60.0
+PAGE = 1000
+WHY_CHARACTERS = 2000
+VANISHED = "The worker does not know the job any more: it was sent, and is gone."
+NO_REASON = "The worker says that the job has failed, and not why."
+SETTLED = (Stage.SUCCESS, Stage.FAIL)
+
+
+@dataclass(slots=True)
+class _Job:
+    """A task of ours that is PROCESSING."""
+
+    claim: Claim
+    sent: bool = False
+    """Whether the worker certainly has taken it."""
+    tries: int = 0
+    why: str = ""
+    """Why the last of them did not succeed."""
+
+
+class Patience:
+    """When a worker that was out of reach is to be asked again."""
+
+    def __init__(self, first_pause_s: float, longest_pause_s: float) -> None:
+        self.reason = ""
+        """Why it is out of reach, in words; empty while it is not."""
+        self._first_pause_s, self._longest_pause_s = first_pause_s, longest_pause_s
+        self._tries = 0
+        self._until = 0.0
+
+    @property
+    def resting(self) -> bool:
+        """Whether it is not to be asked yet."""
+        return bool(self.reason) and time.monotonic() < self._until
+
+    @property
+    def left_s(self) -> float:
+        """For how much longer."""
+        return max(0.0, self._until - time.monotonic()) if self.reason else 0.0
+
+    def rest(self, error: BaseException) -> None:
+        """It did not answer."""
+        pause_s = min(self._first_pause_s * 2.0 ** min(self._tries, 60), self._longest_pause_s)
+        self._tries += 1
+        self.reason = said(error)
+        self._until = time.monotonic() + pause_s
+        log.warning("The worker is out of reach; next try in %.3g s: %s", pause_s, self.reason)
+
+    def well(self) -> None:
+        """It answered."""
+        if self.reason:
+            log.warning("The worker answers again.")
+        self.reason, self._tries = "", 0
+
+
+class WorkQueue:
+    """Tasks of a queue, run by a worker. Its methods may be called from any thread.
+
+    Args:
+        controller: the id under which it claims: its own among all that share the queue, and
+            the same after a restart. None: the worker's backend, if that can be found again,
+            else one that no other has.
+        lease_s: its claims end so long after it was last heard of (each call extends them).
+            None: never.
+        first_pause_s, longest_pause_s: before a worker out of reach is asked again.
+
+    Raises:
+        BadTask: an argument can't be meant.
+    """
+
+    def __init__(
+        self,
+        queue: TaskQueue,
+        worker: Worker,
+        *,
+        controller: str | None = None,
+        lease_s: float | None = LEASE_S,
+        first_pause_s: float = 1.0,
+        longest_pause_s: float = 60.0,
+    ) -> None:
+        if controller is None:
+            controller = worker.backend if isinstance(worker, Restartable) else _unique()
+        self.controller = admitted_owner(controller)
+        if lease_s is not None:
+            lease_s = admitted_number(lease_s, "lease_s", 0.001, LONGEST_DELAY_S)
+        self._queue = queue
+        self._interface = worker
+        self._lease_s = lease_s
+        self._patience = Patience(
+            admitted_number(first_pause_s, "first_pause_s", 0),
+            admitted_number(longest_pause_s, "longest_pause_s", 0),
+        )
+        self._lock = threading.RLock()
+        self._jobs: dict[str, _Job] = {}
+        self._statuses: dict[str, Stage] | None = None
+        """What the worker last said; None: it was not asked in this life."""
+        self._to_delete: set[str] = set()
+        """Jobs that are over for us, and still at the worker."""
+        self._others: dict[str, Json] = {}
+        """Bodies of tasks that others process, as `processing` last saw them."""
+        self._must_look = True
+        """Whether there may be claims of ours in the queue of which we do not know."""
+        self._extend_at = 0.0
+
+    @property
+    def queue(self) -> TaskQueue:
+        """The queue whose tasks are run."""
+        return self._queue
+
+    @property
+    def worker(self) -> Worker:
+        """The worker that runs them."""
+        return self._interface
+
+    @property
+    def trouble(self) -> str:
+        """Why the worker is out of reach, in words; empty while it answers."""
+        return self._patience.reason
+
+    @property
+    def resting_s(self) -> float:
+        """For how much longer a worker that is out of reach is left alone; 0 while it is not."""
+        return self._patience.left_s
+
+    @property
+    def jobs(self) -> dict[str, Json]:
+        """The bodies of the tasks that this controller has claimed, by id."""
+        with self._lock:
+            return {id_: job.claim.body for id_, job in self._jobs.items()}
+
+    def get_queue_size(self, queue_item_stage: Stage) -> int:
+        """How many tasks of the queue are in a stage, whoever works on them."""
+        return self._queue.size(queue_item_stage)
+
+    # --- Starting jobs ------------------------------------------------------------------------
+
+    def push_next_jobs(self, n_jobs: int = 1) -> list[Claim]:
+        """Claim up to so many tasks and send them to the worker.
+
+        A job that the worker refuses fails with its reason, and the others go on.
+
+        Returns:
+            Those that were sent, as (id, body) pairs; none while the worker is out of reach.
+
+        Raises:
+            BadTask: it is no number of jobs.
+            StoreUnreachable: call it again; nothing is lost.
+        """
+        left = iter(range(admitted_count(n_jobs, "n_jobs", 0)))
+        return self.push_while(lambda: next(left, None) is not None)
+
+    def push_while(
+        self, room: Callable[[], bool], fits: Callable[[Claim], bool] = lambda _: True
+    ) -> list[Claim]:
+        """Claim tasks and send them, one by one: what release strategies are made of.
+
+        Others claim at the same time, and what was looked at before a claim may be different
+        after it. So both are asked, and what does not fit is handed back, unsent.
+
+        Args:
+            room: asked before each claim; False ends it.
+            fits: asked after each claim, which is counted by then; False ends it.
+
+        Returns, Raises:
+            As `push_next_jobs`.
+        """
+        with self._lock:
+            pushed: list[Claim] = []
+            while self._is_ready() and room():
+                claim = self._claim()
+                if claim is None:
+                    break
+                job = self._jobs[claim.id] = _Job(claim)
+                if not fits(claim):
+                    self._hand_back(job)
+                    break
+                if self._send(job):
+                    pushed.append(claim)
+            return pushed
+
+    def _is_ready(self) -> bool:
+        """Whether a task may be claimed: no other is in doubt, and the worker is there."""
+        self._keep_up()
+        if not self._patience.resting and (self._statuses is None or self._doubtful()):
+            self.update_job_status()
+        return not self._patience.resting and not self._doubtful()
+
+    def _doubtful(self) -> list[str]:
+        return [id_ for id_, job in self._jobs.items() if not job.sent]
+
+    def _claim(self) -> Claim | None:
+        try:
+            claims = self._queue.get(1, lease_s=self._lease_s, owner=self.controller)
+        except StoreUnreachable:
+            self._must_look = True  # it may have been carried out all the same
+            raise
+        return claims[0] if claims else None
+
+    def _send(self, job: _Job) -> bool:
+        """Send a job; False: it has failed, or it is in doubt and will be sent again."""
+        id_, body = job.claim
+        job.tries += 1
+        try:
+            if self._statuses and id_ in self._statuses:  # left over from an earlier attempt
+                self._delete(id_)
+            self._interface.send_job(id_, copy.deepcopy(body))
+        except DOWN as error:
+            job.why = said(error)
+            self._patience.rest(error)
+            return False
+        except Exception as error:  # noqa: BLE001 - a worker may say it in whatever exception
+            log.warning("The job %r can't be run: %s", id_, said(error))
+            self._settle([Fail(job.claim, f"The job can't be run: {said(error)}")])
+            return False
+        job.sent = True
+        return True
+
+    def _hand_back(self, job: _Job, delay_s: float = 0.0) -> None:
+        with suppress(TaskError):  # it is not ours any more: all the better
+            self._queue.release(job.claim, delay_s=delay_s)
+        del self._jobs[job.claim.id]
+
+    # --- Settling them ------------------------------------------------------------------------
+
+    def update_job_status(self) -> dict[str, Stage]:
+        """Ask the worker, and settle the jobs that have ended; those that run go on.
+
+        While the worker is out of reach nothing changes; see `trouble`.
+
+        Returns:
+            How the jobs that were settled have ended, by id.
+
+        Raises:
+            StoreUnreachable: call it again; nothing is lost.
+        """
+        with self._lock:
+            self._keep_up()
+            if self._patience.resting or not self._poll():
+                return {}
+            outcomes = []
+            for job in list(self._jobs.values()):
+                if outcome := self._outcome_of(job):
+                    outcomes.append(outcome)
+            settled = self._settle(outcomes)
+            self._delete_all()
+            self._send_doubtful()
+            return settled
+
+    def _poll(self) -> bool:
+        first = self._statuses is None
+        try:
+            said_of = self._interface.poll_all_status()
+            self._statuses = {id_: Stage(stage) for id_, stage in said_of.items()}
+        except Exception as error:  # whatever it is, it says nothing of any job
+            if not isinstance(error, (*DOWN, LabError)):
+                log.exception("The worker's poll_all_status failed")
+            self._patience.rest(error)
+            return False
+        self._patience.well()
+        if first:
+            self._find_leftovers()
+        return True
+
+    def _find_leftovers(self) -> None:
+        """Jobs that were settled in an earlier life, which had no time to delete them."""
+        for id_, stage in (self._statuses or {}).items():
+            if stage in SETTLED and id_ not in self._jobs:
+                with suppress(UnknownTask, BadTask):  # another queue's
+                    if self._queue.lookup_status(id_) in SETTLED:
+                        self._to_delete.add(id_)
+
+    def _outcome_of(self, job: _Job) -> Success | Fail | None:
+        """How a job has ended; None if it has not, or is to be sent."""
+        stage = (self._statuses or {}).get(job.claim.id)
+        if stage is None:
+            return Fail(job.claim, VANISHED) if job.sent else None
+        job.sent = True
+        if stage not in SETTLED:
+            return None
+        try:
+            report = self._report_of(job.claim.id)
+        except DOWN as error:
+            self._patience.rest(error)
+            return None
+        if stage is Stage.SUCCESS:
+            return Success(job.claim, _as_json(report.result))
+        return Fail(job.claim, report.reason or NO_REASON)
+
+    def _report_of(self, id_: str) -> Report:
+        if not isinstance(self._interface, Telling):
+            return Report()
+        try:
+            return self._interface.explain(id_)
+        except DOWN:
+            raise
+        except Exception:
+            log.exception("The worker can't tell what came of %r; it is settled all the same", id_)
+            return Report()
+
+    def _settle(self, outcomes: list[Success | Fail]) -> dict[str, Stage]:
+        if not outcomes:
+            return {}
+        refused = self._queue.settle(outcomes)
+        settled = {}
+        for outcome in outcomes:
+            assert isinstance(outcome.task, Claim)
+            id_ = outcome.task.id
+            del self._jobs[id_]
+            if self._statuses and id_ in self._statuses:
+                self._to_delete.add(id_)
+            if id_ in refused:
+                log.warning("The job %r has ended, and counts no more: %s", id_, refused[id_])
+            else:
+                settled[id_] = Stage.SUCCESS if isinstance(outcome, Success) else Stage.FAIL
+        return settled
+
+    def _delete_all(self) -> None:
+        for id_ in sorted(self._to_delete - self._jobs.keys()):
+            if self._patience.resting:
+                return
+            try:
+                self._delete(id_)
+            except DOWN as error:
+                self._patience.rest(error)
+
+    def _delete(self, id_: str) -> None:
+        try:
+            self._interface.delete_job(id_)
+        except DOWN:
+            raise
+        except Exception:  # it is settled, and must not keep others from it
+            log.warning("The job %r can't be deleted yet", id_, exc_info=True)
+        else:
+            self._to_delete.discard(id_)
+            (self._statuses or {}).pop(id_, None)
+
+    def _send_doubtful(self) -> None:
+        """Send again what the worker does not have."""
+        for id_ in self._doubtful():
+            job = self._jobs[id_]
+            if job.tries >= TRIES:
+                log.warning("The task %r is set aside: %s", id_, job.why)
+                self._hand_back(job, delay_s=SET_ASIDE_S)
+            elif not self._patience.resting:
+                self._send(job)
+
+    # --- Holding them -------------------------------------------------------------------------
+
+    def processing(self) -> dict[str, Json]:
+        """The bodies of all tasks that are PROCESSING, whoever works on them, by id."""
+        with self._lock:
+            bodies = self.jobs
+            others = {}
+            for id_ in self._pages():
+                if id_ not in bodies:
+                    try:
+                        others[id_] = (
+                            self._others[id_]
+                            if id_ in self._others
+                            else self._queue.lookup_task(id_).body
+                        )
+                    except UnknownTask:  # purged meanwhile
+                        continue
+            self._others = others
+            return bodies | others
+
+    def count_processing(self, up_to: int) -> int:
+        """How many tasks are PROCESSING, whoever works on them; it does not count beyond."""
+        return len(self._queue.lookup_state(Stage.PROCESSING, limit=up_to)) if up_to else 0
+
+    def _pages(self) -> Iterator[str]:
+        after = None
+        while True:
+            page = self._queue.lookup_state(Stage.PROCESSING, limit=PAGE, after=after)
+            yield from page
+            if page.next is None:
+                return
+            after = page.next
+
+    def _keep_up(self) -> None:
+        if self._must_look:
+            self._take_up()
+        if self._lease_s is not None and self._jobs and time.monotonic() >= self._extend_at:
+            self._extend(self._lease_s)
+
+    def _take_up(self) -> None:
+        """Find the claims that are ours and of which we do not know."""
+        found = []
+        for id_ in list(self._pages()):
+            with suppress(UnknownTask):
+                task = self._queue.lookup_task(id_)
+                mine = task.stage is Stage.PROCESSING and task.owner == self.controller
+                job = self._jobs.get(id_)
+                if mine and (job is None or job.claim.move != task.moves):
+                    found.append(task)
+        # In an earlier life each but the newest was sent before the next was claimed. In this
+        # one, what we do not know of is a claim whose answer was lost: it was not sent.
+        found.sort(key=lambda task: task.claimed_at or datetime.min.replace(tzinfo=UTC))
+        first = self._statuses is None
+        for task in found:
+            self._jobs[task.id] = _Job(_claim_of(task), sent=first and task is not found[-1])
+        if found:
+            log.warning("Took up %s tasks of %r", len(found), self.controller)
+        if isinstance(self._interface, Restartable):
+            ids = [task.id for task in found]
+            self._interface.take_up(ids[:-1] if first else [], ids[-1:] if first else ids)
+        self._must_look = False
+        self._extend_at = 0.0
+
+    def _extend(self, lease_s: float) -> None:
+        claims = [job.claim for job in self._jobs.values()]
+        with suppress(TaskError):
+            self._queue.extend(claims, lease_s)
+            claims = []
+        for claim in claims:  # one of them was refused: which?
+            try:
+                self._queue.extend(claim, lease_s)
+            except TaskError as error:
+                log.warning("The job %r counts no more: %s", claim.id, error)
+                del self._jobs[claim.id]
+                self._to_delete.add(claim.id)
+        self._extend_at = time.monotonic() + lease_s / 3
+
+
+def said(error: BaseException) -> str:
+    """What an exception says, in one piece that is not too long."""
+    text = str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
+    return text if len(text) <= WHY_CHARACTERS else f"{text[:WHY_CHARACTERS]}…"
+
+
+def _unique() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def _claim_of(task: Task) -> Claim:
+    return Claim(
+        task.id,
+        task.body,
+        owner=task.owner,
+        attempt=task.attempts,
+        move=task.moves,
+        lease_ends=task.lease_ends,
+    )
+
+
+def _as_json(result: object) -> Json:
+    """The result, or what it looks like: one that is no JSON must not keep others unsettled."""
+    try:
+        admitted_json(result, "The result")
+    except BadTask:
+        return repr(result)[:WHY_CHARACTERS]
+    return result
