@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from labs.task_queue.errors import BadTask
-from labs.task_queue.tasks import Json, admitted_id, admitted_json
+from labs.task_queue.tasks import DEEPEST, Json, admitted_id, admitted_json
 
 VERSION = "0.0.1"
 """Of the data in a queue's events, as known."""
@@ -50,7 +50,8 @@ class Event:
         set_ = object.__setattr__  # the one way into a frozen dataclass
         set_(self, "name", _admitted_name(self.name))
         set_(self, "version", str(self.version))
-        set_(self, "data", json.loads(admitted_json(self.data, f"The data of {self.name!r}")))
+        data = admitted_json(self.data, f"The data of {self.name!r}", deepest=DEEPEST + 10)
+        set_(self, "data", json.loads(data))
         metadata = admitted_json(dict(self.event_metadata), f"The metadata of {self.name!r}")
         set_(self, "event_metadata", json.loads(metadata))
         set_(self, "time", self.time.astimezone(UTC))

@@ -234,14 +234,15 @@ def admitted_id(id_: object) -> str:
     return str(id_)
 
 
-def admitted_json(value: object, what: str) -> str:
+def admitted_json(value: object, what: str, *, deepest: int = DEEPEST) -> str:
     """The value as JSON text in ASCII.
 
     Args:
         what: names it in the sentence, such as `The body of 'a'`.
+        deepest: so many levels of dicts and lists.
 
     Raises:
-        BadTask: it is no JSON: NaN, bytes, a cycle, keys that are no text.
+        BadTask: it is no JSON: NaN, bytes, a cycle, keys that are no text; or too deep.
     """
     remedy = "A body is made of dict (with str keys), list, str, int, float, bool and None."
     try:
@@ -249,7 +250,7 @@ def admitted_json(value: object, what: str) -> str:
     except (ValueError, TypeError, RecursionError) as error:
         raise BadTask(f"{what} is not JSON: {error}.", remedy=remedy) from None
     # After json.dumps, for that has found the cycles.
-    if why := _unlike_json(value):
+    if why := _unlike_json(value, deepest):
         raise BadTask(f"{what} is not JSON: {why}.", remedy=remedy)
     return text
 
@@ -258,13 +259,13 @@ def _no_json(value: object) -> object:
     raise TypeError(f"{value!r:.80} ({type(value).__name__}) can't be written in it")
 
 
-def _unlike_json(value: object) -> str:
+def _unlike_json(value: object, deepest: int) -> str:
     """What json.dumps lets through: keys that it turns into text, and any depth."""
-    to_see = [(value, 0)]
+    to_see = [(value, 1)]
     while to_see:
         value, depth = to_see.pop()
-        if depth > DEEPEST:
-            return f"it is nested more than {DEEPEST} levels deep"
+        if depth > deepest and isinstance(value, dict | list | tuple):
+            return f"it is nested more than {deepest} levels deep"
         if isinstance(value, dict):
             for key, inner in value.items():
                 if not isinstance(key, str):
