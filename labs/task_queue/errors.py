@@ -55,3 +55,9 @@ class StoreUnfit(LabError):
     """Raised at the start when a store can't keep what the queue promises."""
 
     exit_code = 19
+
+
+class Unauthorised(LabError):
+    """Raised when the service wants a token and got none, or another one."""
+
+    exit_code = 22
