@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from labs.task_queue.errors import BadTask
-from labs.task_queue.tasks import DEEPEST, Json, admitted_id, admitted_json
+from labs.task_queue.tasks import DEEPEST, Json, admitted_json, admitted_name
 
 VERSION = "0.0.1"
 """Of the data in a queue's events, as known."""
@@ -48,7 +48,7 @@ class Event:
     def __post_init__(self) -> None:
         """Check it, and take copies: nobody changes an event by changing what it was made of."""
         set_ = object.__setattr__  # the one way into a frozen dataclass
-        set_(self, "name", _admitted_name(self.name))
+        set_(self, "name", admitted_name(self.name, "An event's name"))
         set_(self, "version", str(self.version))
         data = admitted_json(self.data, f"The data of {self.name!r}", deepest=DEEPEST + 10)
         set_(self, "data", json.loads(data))
@@ -88,7 +88,7 @@ class EventStore(ABC):
         Args:
             time_since: only those that happened later than this, not at this time.
         """
-        name = _admitted_name(event_name)
+        name = admitted_name(event_name, "An event's name")
         return self._get(name, None if time_since is None else time_since.astimezone(UTC))
 
     def close(self) -> None:  # noqa: B027 - one in memory has nothing to let go of
@@ -125,15 +125,3 @@ class MemoryEventStore(EventStore):
             events = list(self._events.get(name, ()))
         found = [event for event in events if since is None or event.time > since]
         return [replace(event) for event in sorted(found, key=lambda event: event.time)]  # copies
-
-
-def _admitted_name(name: object) -> str:
-    try:
-        admitted = admitted_id(name)
-    except BadTask as error:
-        raise BadTask(
-            str(error).replace("A task's id", "An event's name"), remedy=error.remedy
-        ) from None
-    if "\0" in admitted:
-        raise BadTask(f"An event's name can't have a NUL: {name!r:.80}.", remedy="Rename it.")
-    return admitted

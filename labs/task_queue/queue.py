@@ -38,6 +38,7 @@ from labs.task_queue.tasks import (
     admitted_count,
     admitted_id,
     admitted_json,
+    admitted_name,
     admitted_number,
     admitted_reason,
     admitted_stage,
@@ -469,13 +470,7 @@ def admitted_owner(owner: object) -> str:
     Raises:
         BadTask: it can't.
     """
-    try:
-        name = admitted_id(owner)
-    except BadTask as error:
-        raise BadTask(str(error).replace("A task's id", "An owner"), remedy=error.remedy) from None
-    if "\0" in name:
-        raise BadTask(f"An owner can't have a NUL in its name: {name!r:.80}.", remedy="Rename it.")
-    return name
+    return admitted_name(owner, "An owner")
 
 
 def _raise_first(refused: Mapping[str, TaskError]) -> None:

@@ -207,31 +207,46 @@ class Page(list[str]):
 # --- The door ---------------------------------------------------------------------------------
 
 
-def admitted_id(id_: object) -> str:
+def admitted_id(id_: object, what: str = "A task's id") -> str:
     """The id, if it can be one.
+
+    Args:
+        what: names it in the sentence.
 
     Raises:
         BadTask: it is no text of 1 to 512 characters (all are allowed that UTF-8 can write).
     """
     if not isinstance(id_, str):
         raise BadTask(
-            f"A task's id must be text, not {id_!r:.80} ({type(id_).__name__}).",
+            f"{what} must be text, not {id_!r:.80} ({type(id_).__name__}).",
             remedy="Give it as a string.",
         )
     if not 1 <= len(id_) <= LONGEST_ID:
         raise BadTask(
-            f"A task's id must have 1 to {LONGEST_ID} characters, not {len(id_)}"
+            f"{what} must have 1 to {LONGEST_ID} characters, not {len(id_)}"
             f"{f': {id_[:20]!r}…' if id_ else ''}.",
-            remedy="Shorten it; a digest of it will do." if id_ else "Give each task a name.",
+            remedy="Shorten it; a digest of it will do." if id_ else "Give it a name.",
         )
     try:
         id_.encode()
     except UnicodeEncodeError:
         raise BadTask(
-            f"The id {id_!r:.80} has half of a character in it (a lone surrogate).",
+            f"{what} can't have half of a character in it (a lone surrogate): {id_!r:.80}.",
             remedy="Decode the text rightly where it comes from.",
         ) from None
     return str(id_)
+
+
+def admitted_name(name: object, what: str) -> str:
+    """As `admitted_id`, with no NUL in it: of an owner, an event.
+
+    Raises:
+        BadTask: it is no such text.
+    """
+    admitted = admitted_id(name, what)
+    if "\0" in admitted:
+        raise BadTask(f"{what} can't have a NUL in it: {name!r:.80}.", remedy="Rename it.")
+    return admitted
 
 
 def admitted_json(value: object, what: str, *, deepest: int = DEEPEST) -> str:
