@@ -111,6 +111,7 @@ LIVES_IN: dict[str, set[str]] = {
         "labs.job_queue.configuration",
         "labs.request_queue.configuration",
         "labs.request_queue.driver_api",
+        "labs.task_queue.workers.process",
     },
     "fastapi": {"labs.request_queue.driver_api", "labs.request_queue.driver_server"},
     "starlette": {"labs.request_queue.driver_api"},

@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 
 from labs.errors import LabError
 from labs.task_queue.errors import BadTask, StoreUnreachable, TaskError, UnknownTask
-from labs.task_queue.queue import TaskQueue, admitted_owner
+from labs.task_queue.queue import TaskQueue
 from labs.task_queue.stages import Stage
 from labs.task_queue.tasks import (
     LONGEST_DELAY_S,
@@ -37,6 +37,7 @@ from labs.task_queue.tasks import (
     Task,
     admitted_count,
     admitted_json,
+    admitted_name,
     admitted_number,
 )
 from labs.task_queue.workers.base import (
@@ -137,7 +138,7 @@ class WorkQueue:
     ) -> None:
         if controller is None:
             controller = worker.backend if isinstance(worker, Restartable) else _unique()
-        self.controller = admitted_owner(controller)
+        self.controller = admitted_name(controller, "A controller's id")
         if lease_s is not None:
             lease_s = admitted_number(lease_s, "lease_s", 0.001, LONGEST_DELAY_S)
         self._queue = queue

@@ -60,3 +60,7 @@ class DummyWorker:
     def _answer(self) -> None:
         if self.down:
             raise WorkerUnreachable("The dummy worker plays dead.", remedy="Set down to False.")
+
+
+DummyWorkerInterface = DummyWorker
+"""The known name."""
