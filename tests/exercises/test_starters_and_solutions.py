@@ -11,6 +11,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,9 @@ from labs.cli.dev import faults_of_run
 from labs.judge.catalogue import SLUGS, exercise
 from labs.judge.scenarios import SCENARIOS
 
+Faults = Callable[[str], list[str]]
+TWO = 2
+
 
 @pytest.fixture
 def found(broker: Address) -> FoundBroker:
@@ -30,12 +35,29 @@ def found(broker: Address) -> FoundBroker:
     return FoundBroker(broker, Source.NATIVE)
 
 
+@pytest.fixture(scope="module")
+def faults_of(broker: Address, request: pytest.FixtureRequest) -> Iterator[Faults]:
+    """What is wrong with an exercise's programs: judging is mostly waiting, so two wait at once."""
+    found = FoundBroker(broker, Source.NATIVE)
+    parameters = [getattr(item, "callspec", None) for item in request.session.items]
+    asked = {one.params["slug"] for one in parameters if one and "slug" in one.params}
+
+    def judge(slug: str) -> list[str]:
+        return list(faults_of_run(exercise(slug), found))
+
+    with ThreadPoolExecutor(TWO) as pool:
+        faults = {slug: pool.submit(judge, slug) for slug in SLUGS if slug in asked}
+        yield lambda slug: faults[slug].result()
+        for future in faults.values():
+            future.cancel()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("slug", SLUGS)
 def test_the_starter_fails_for_its_belief_and_the_solution_passes(
-    slug: str, found: FoundBroker
+    slug: str, faults_of: Faults
 ) -> None:
-    assert list(faults_of_run(exercise(slug), found)) == []
+    assert faults_of(slug) == []
 
 
 def test_an_exercise_whose_starter_passes_and_whose_solution_fails_is_refused(
