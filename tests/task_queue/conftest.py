@@ -14,23 +14,48 @@ import pytest
 from labs.task_queue.events import EventStore
 from labs.task_queue.queue import TaskQueue
 from tests.task_queue.postgres import fresh_database, own_postgres, postgres_url
+from tests.task_queue.served import api_memory_store
+from tests.task_queue.sql_stores import (
+    events_postgres_store,
+    events_sqlite_store,
+    postgres_event_store,
+    postgres_store,
+    sqlite_event_store,
+    sqlite_store,
+    sqlite_url,
+)
 from tests.task_queue.stores import Store, events_memory_store, memory_event_store, memory_store
 
 __all__ = [
+    "api_memory_store",
     "events_memory_store",
+    "events_postgres_store",
+    "events_sqlite_store",
     "fresh_database",
     "memory_event_store",
     "memory_store",
     "own_postgres",
+    "postgres_event_store",
+    "postgres_store",
     "postgres_url",
+    "sqlite_event_store",
+    "sqlite_store",
+    "sqlite_url",
 ]
 
 STORES = [
     "memory",
     "events_memory",
+    "sqlite",
+    "events_sqlite",
+    "postgres",
+    "events_postgres",
+    "api_memory",
 ]
 EVENT_STORES = [
     "memory",
+    "sqlite",
+    "postgres",
 ]
 
 

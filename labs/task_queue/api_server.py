@@ -1,0 +1,124 @@
+"""Serves the task queue's API on a port, in a thread, for as long as a block lasts.
+
+When the block ends, the port is closed, claims that wait are answered with what there is, and
+whatever else is being answered is answered, within `STOP_WITHIN_S`. Signals stay with whoever
+wrote the block. A connection on which nobody speaks is closed: it shall not be kept for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from typing import cast
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from labs.errors import BadInput
+from labs.waiting import wait_until
+
+START_WITHIN_S = 15.0
+STOP_WITHIN_S = 15
+SILENT_S = 30.0
+"""So long a connection may be open before it has sent a request's header."""
+KEEP_ALIVE_S = 60
+"""Longer than clients keep a connection that they don't use: they close it, not we."""
+
+
+@contextmanager
+def serving(
+    app: FastAPI,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    certificate: Path | None = None,
+    key: Path | None = None,
+    silent_s: float = SILENT_S,
+) -> Iterator[str]:
+    """Serve within this block; gives the URL. Port 0: any that is free.
+
+    Args:
+        certificate: a PEM file; with it, and its key, HTTPS is spoken.
+
+    Raises:
+        BadInput: the port can't be had, or the certificate not be used.
+    """
+    listening = _listening(host, port)
+    config = uvicorn.Config(
+        app,
+        http=_patient(silent_s),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=STOP_WITHIN_S,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+    )
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError too
+        listening.close()
+        raise BadInput(
+            f"The certificate {certificate} can't be used: {error.strerror or error}.",
+            remedy="Give --certificate and --key as PEM files that belong to each other.",
+        ) from error
+    server = uvicorn.Server(config)
+    thread = threading.Thread(
+        target=server.run, kwargs={"sockets": [listening]}, name="task-queue-http", daemon=True
+    )
+    thread.start()
+    try:
+        wait_until(lambda: server.started, START_WITHIN_S, what="the HTTP server to start")
+        shown = f"[{host}]" if ":" in host else host
+        scheme = "https" if certificate else "http"
+        yield f"{scheme}://{shown}:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        app.state.bell.close()
+        thread.join(STOP_WITHIN_S + 5)
+        listening.close()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens there."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
+        )
+    except (OSError, OverflowError) as error:
+        why = error.strerror if isinstance(error, OSError) else "there is no such port"
+        raise BadInput(
+            f"The task queue's server can't listen on {host}:{port}: {why}.",
+            remedy="Is another one running there? Take another --port, or 0 for any.",
+        ) from error
+
+
+def _patient(silent_s: float) -> type[asyncio.Protocol]:
+    """uvicorn's protocol, which waits for ever for a first request, with an end to that."""
+
+    class Patient(H11Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self.loop.call_later(silent_s, self._close_if_silent)
+
+        def _close_if_silent(self) -> None:
+            if self.cycle is None and not self.transport.is_closing():
+                self.transport.close()
+
+    return cast(type[asyncio.Protocol], Patient)

@@ -1,0 +1,203 @@
+"""One HTTP call of the task queue's client: sent, sent again where that is safe, understood.
+
+What the server refuses is raised as the class that its answer names. Whatever comes from
+elsewhere (nobody listens, a proxy's page, another server) is raised in words of our own.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+
+from labs.errors import BadInput, LabError
+from labs.task_queue.api_shapes import KINDS
+from labs.task_queue.errors import BadTask, StoreUnfit, StoreUnreachable, Unauthorised
+from labs.task_queue.tasks import Json
+
+PAUSES_S = (0.1, 0.4, 1.6)
+"""Between one try and the next."""
+NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+NOT_DONE, OPEN = frozenset({408, 429}), frozenset({502, 503, 504})
+"""Statuses after which the verb was not carried out, or may have been."""
+OPEN_REMEDY = "Whether the verb was carried out is open: look at the tasks, or try again."
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the server said."""
+
+    status: int
+    value: Json
+    next: str | None = None
+    """Where the next page begins."""
+    repeated: bool = False
+    """An earlier try had no answer, and may have been carried out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What to ask. `again`: twice is as good as once."""
+
+    method: str
+    path: str
+    again: bool
+    query: Mapping[str, str | int | float] = field(default_factory=dict)
+    body: str | None = None
+    """JSON text."""
+    wait_s: float = 0.0
+    """So long the server may take on purpose."""
+    expected: tuple[int, ...] = ()
+    """Statuses that are no error here."""
+
+
+class Link:
+    """The way to one server; may be used by many threads."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: str | None,
+        timeout_s: float,
+        retries: int,
+        verify: ssl.SSLContext | bool,
+    ) -> None:
+        self.base_url = base_url
+        self._timeout_s = timeout_s
+        self._pauses_s = PAUSES_S[:retries]
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._http = httpx.Client(
+            headers=headers, timeout=timeout_s, verify=verify, trust_env=False
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def ask(self, call: Call) -> Reply:
+        """Ask, and ask again where that is safe.
+
+        Raises:
+            LabError: what the server refuses, by its class; StoreUnreachable: it does not
+                answer, or not yet; StoreUnfit: what answers there is no task queue.
+        """
+        repeated = False
+        for pause_s in (*self._pauses_s, None):
+            failed: LabError
+            try:
+                response = self._sent(call)
+            except NEVER_SENT as error:
+                failed, safe = self._unreachable(error, "Is it running there?"), True
+            except httpx.RequestError as error:
+                failed, safe = self._unreachable(error, OPEN_REMEDY), call.again
+                repeated = True
+            else:
+                if response.status_code not in NOT_DONE | OPEN:
+                    return self._understood(response, call, repeated)
+                failed = self._refusal(response)
+                safe = call.again or response.status_code in NOT_DONE
+                repeated = repeated or response.status_code in OPEN
+            if pause_s is None or not safe:
+                raise failed
+            time.sleep(pause_s)
+        raise AssertionError("the last try returns or raises")
+
+    def _sent(self, call: Call) -> httpx.Response:
+        headers = {} if call.body is None else {"Content-Type": "application/json"}
+        return self._http.request(
+            call.method,
+            self.base_url + call.path,
+            params=dict(call.query) or None,
+            content=call.body,
+            headers=headers,
+            timeout=httpx.Timeout(self._timeout_s, read=self._timeout_s + call.wait_s),
+        )
+
+    def _understood(self, response: httpx.Response, call: Call, repeated: bool) -> Reply:
+        if not (response.is_success or response.status_code in call.expected):
+            raise self._refusal(response)
+        try:
+            value = json.loads(response.content)
+        except ValueError:
+            raise self._no_queue(response) from None
+        link = response.links.get("next", {}).get("url", "")
+        after = parse_qs(urlsplit(link).query, keep_blank_values=True).get("after")
+        return Reply(response.status_code, value, after[0] if after else None, repeated)
+
+    def _refusal(self, response: httpx.Response) -> LabError:
+        status = response.status_code
+        try:
+            said = json.loads(response.content)
+            kind, detail, remedy = said["kind"], said["detail"], str(said["remedy"])
+        except (ValueError, TypeError, KeyError):
+            if status in NOT_DONE | OPEN:
+                return self._down(f"what stands before it answers {status}")
+            return self._no_queue(response)
+        if isinstance(detail, list):
+            detail = "; ".join(_in_words(one) for one in detail)
+        if known := KINDS.get(kind):
+            return known(detail, remedy=remedy)
+        if kind in ("BadRequest", "TooLarge"):
+            return BadTask(detail, remedy=remedy)
+        if kind in ("NoSuchPath", "NoSuchMethod"):
+            return self._no_queue(response)
+        return StoreUnreachable(f"{detail} ({self.base_url}, {status})", remedy=remedy)
+
+    def _unreachable(self, error: httpx.RequestError, remedy: str) -> StoreUnreachable:
+        why = str(error) or type(error).__name__
+        return self._down(why[:1].lower() + why[1:].rstrip("."), remedy)
+
+    def _down(self, why: str, remedy: str = OPEN_REMEDY) -> StoreUnreachable:
+        return StoreUnreachable(
+            f"The task queue's server at {self.base_url} does not answer: {why}.", remedy=remedy
+        )
+
+    def _no_queue(self, response: httpx.Response) -> LabError:
+        if response.status_code == 401:
+            return Unauthorised(
+                f"{self.base_url} wants a token.", remedy="Give ApiClient the right token=…."
+            )
+        return StoreUnfit(
+            f"What answers at {self.base_url} is no task queue, or an older one "
+            f"({response.status_code} for {response.request.method} "
+            f"{response.request.url.path!r:.200}).",
+            remedy="Look at the address; a path before /api/v1/queue belongs to it.",
+        )
+
+
+def full_url(url: str) -> str:
+    """The server's URL, `http://` before it if no scheme is, and no slash at its end.
+
+    Raises:
+        BadInput: it can't be meant.
+    """
+    full = url if "://" in url else f"http://{url}"
+    try:
+        parts = urlsplit(full)
+        fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        fits = None
+    if not fits or parts.query or parts.fragment:
+        raise BadInput(
+            f"{url!r:.200} is no address of a task queue's server.",
+            remedy="Such as localhost:8080, or https://queue.example/team.",
+        )
+    if "@" in parts.netloc:
+        raise BadInput(
+            "The address of a task queue's server has no user and password in it.",
+            remedy="Give the token by itself: ApiClient(url, token=…).",
+        )
+    return full.rstrip("/")
+
+
+def _in_words(wrong: Mapping[str, Any]) -> str:
+    """What FastAPI says of one thing that is wrong with a request."""
+    where = ".".join(str(part) for part in wrong.get("loc", ()))
+    return f"{where}: {wrong.get('msg', 'not right')}"
