@@ -103,7 +103,12 @@ LIVES_IN: dict[str, set[str]] = {
         "labs.job_queue.rabbitmq_getting",
     },
     "pamqp": {"labs.amqp"},
-    "httpx": {"labs.broker.management", "labs.jupyter", "labs.task_queue.client_link"},
+    "httpx": {
+        "labs.broker.management",
+        "labs.jupyter",
+        "labs.task_queue.client_link",
+        "labs.task_queue.workers.argo_server",
+    },
     "docker": {"labs.broker.container"},
     "matplotlib": {"labs.pictures.plots"},
     "pydantic": {
@@ -143,6 +148,11 @@ LIVES_IN: dict[str, set[str]] = {
         "labs.request_queue.kafka_settings",
         "labs.request_queue.kafka_topics",
         "labs.request_queue.local_cluster",
+    },
+    "sqlalchemy": {
+        "labs.task_queue.sql",
+        "labs.task_queue.sql_database",
+        "labs.task_queue.sql_events",
     },
     "click": {"qprocessor", "labs.cli"},
     "rich": {"labs.cli"},
