@@ -1,0 +1,339 @@
+"""A task queue in a SQL database: SQLite for one machine, PostgreSQL for many.
+
+`SqlQueue` is a handle; any number of processes may have one on the same queue, and queues of
+other names share its tables. Each move is one statement (on PostgreSQL with SKIP LOCKED), so two
+workers can't both make it, and a crash leaves it made or not made. Moves that have events are
+one transaction with them. Leases and delays count by the clock of PostgreSQL, or with SQLite by
+that of the host. An answer that was lost on the way is a claim that nobody has: a lease brings
+the task back.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Engine
+
+from labs.task_queue.errors import BadTask, TaskError
+from labs.task_queue.queue import TaskQueue
+from labs.task_queue.sql_database import Database, Rows, Session
+from labs.task_queue.sql_schema import prepare
+from labs.task_queue.sql_telling import Telling
+from labs.task_queue.sql_text import POSTGRESQL, SQLITE, Statements, statements
+from labs.task_queue.sql_values import (
+    escaped,
+    items,
+    maybe,
+    moved_by,
+    options,
+    place_of,
+    plain,
+    put_told,
+    standing_of,
+    task_of,
+    time_of,
+)
+from labs.task_queue.sql_waiting import Waiting
+from labs.task_queue.stages import Move, Stage
+from labs.task_queue.tasks import (
+    GAVE_UP,
+    Claim,
+    Hold,
+    Json,
+    Moved,
+    NewTask,
+    Page,
+    Put,
+    Settling,
+    Task,
+    admitted_id,
+    admitted_stage,
+    refusal,
+)
+
+LONGEST_NAME = 128
+"""Characters of a queue's name."""
+ALL = 2**62
+PURGED_AT_ONCE = 5_000
+TRIES = 20
+NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+class SqlQueue(TaskQueue):
+    """A handle on the queue of this name in a database."""
+
+    def __init__(self, database: Database, queue_name: str) -> None:
+        """Open the queue; its tables are made if need be.
+
+        Raises:
+            BadTask: the name can't be one.
+            StoreUnreachable, StoreUnfit: the database does not answer, or can't be used.
+        """
+        super().__init__()
+        if not queue_name or len(admitted_id(queue_name)) > LONGEST_NAME:
+            raise BadTask(
+                f"A queue's name has 1 to {LONGEST_NAME} characters, not {queue_name!r:.80}.",
+                remedy="Such as orders.",
+            )
+        self.database, self.name = database, queue_name
+        prepare(database)
+        d = POSTGRESQL if database.name == "postgresql" else SQLITE
+        self._say = Statements(
+            **{name: database.compiled(text) for name, text in vars(statements(d)).items()}
+        )
+        self._queue = escaped(queue_name)
+        self._telling = Telling(database, self._queue)
+        self._waiting = Waiting(database, self._queue)
+
+    @classmethod
+    def connect(cls, url: str, queue_name: str) -> SqlQueue:
+        """Open the queue at `postgresql://user:password@host/database` or `sqlite:///path`.
+
+        Raises:
+            BadInput: the URL can't be meant. StoreUnreachable, StoreUnfit: as above.
+        """
+        return cls(Database.at(url), queue_name)
+
+    def description(self) -> dict[str, Json]:
+        """`implementation`, `engine_url` without the password, and `queue_name`."""
+        return {
+            "implementation": "sql",
+            "engine_url": self.database.place,
+            "queue_name": self.name,
+        }
+
+    def __repr__(self) -> str:
+        """Which queue where."""
+        return f"<SqlQueue {self.name!r} at {self.database.place}>"
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._waiting.close()
+        self.database.close()
+
+    # --- The verbs ----------------------------------------------------------------------------
+
+    def _put(self, tasks: Sequence[NewTask]) -> Put:
+        added: set[str] = set()
+        with self._moving() as (session, moved):
+            for alike, group in groupby(tasks, options):
+                by_key = {escaped(task.id): task for task in group}
+                said = json.dumps([{"key": key, "body": one.text} for key, one in by_key.items()])
+                for key, at, *_ in self._run(session, self._say.put, alike | {"items": said}):
+                    added.add(by_key[key].id)
+                    if self.recorder:
+                        moved.append(put_told(by_key[key], at))
+        return Put(
+            [task.id for task in tasks if task.id in added],
+            [task.id for task in tasks if task.id not in added],
+        )
+
+    def _get(self, n: int, lease_s: float | None, owner: str | None) -> list[Claim]:
+        params = {"n": n, "lease_s": lease_s, "owner": maybe(escaped, owner)}
+        with self._moving() as (session, moved):
+            rows = self._run(session, self._say.claim, params)
+            if not rows and self._count_what_is_due(session, moved):
+                rows = self._run(session, self._say.claim_any, params)
+            if self.recorder:
+                moved += [moved_by(Move.CLAIM, row) for row in rows]
+        if len(rows) > 1:
+            rows = sorted(rows, key=lambda row: (-row[7], row[8]))
+        return [
+            Claim(
+                plain(row[0]),
+                json.loads(row[4]),
+                owner=owner,
+                attempt=row[5],
+                move=row[1],
+                lease_ends=maybe(time_of, row[6]),
+            )
+            for row in rows
+        ]
+
+    def _peek(self, n: int) -> list[tuple[str, Json]]:
+        with self._looking() as session:
+            rows = self._run(session, self._say.peek, {"n": n})
+        return [(plain(id_), json.loads(body)) for id_, body in rows]
+
+    def _settle(self, settlings: Sequence[Settling]) -> dict[str, TaskError]:
+        by_id = {settling.hold.id: settling for settling in settlings}
+
+        def said(hold: Hold) -> dict[str, Json]:
+            settling = by_id[hold.id]
+            return {
+                "done": settling.succeeded,
+                "outcome": settling.result,
+                "words": settling.reason,
+            }
+
+        holds = [settling.hold for settling in settlings]
+        return self._move(self._say.settle, holds, lambda id_: by_id[id_].move, said=said)
+
+    def _extend(self, holds: Sequence[Hold], lease_s: float) -> dict[str, TaskError]:
+        return self._move(self._say.extend, holds, None, lease_s=lease_s)
+
+    def _release(self, holds: Sequence[Hold], delay_s: float) -> dict[str, TaskError]:
+        return self._move(self._say.release, holds, lambda _: Move.RELEASE, delay_s=delay_s)
+
+    def _refuse(self, hold: Hold, reason: str) -> dict[str, TaskError]:
+        return self._move(
+            self._say.refuse, [hold], lambda _: Move.REFUSE, said=lambda _: {"words": reason}
+        )
+
+    def _requeue(self, ids: Sequence[str]) -> list[str]:
+        holds = [Hold(id_, None, None) for id_ in ids]
+        refused = self._move(self._say.requeue, holds, lambda _: Move.REQUEUE)
+        return [id_ for id_ in ids if id_ not in refused]
+
+    def _purge(self, older_than: timedelta) -> int:
+        params = {"age_s": older_than.total_seconds(), "n": PURGED_AT_ONCE}
+        purged = 0
+        while True:
+            with self._moving() as (session, moved):
+                self._count_what_is_due(session, moved)
+                rows = self._run(session, self._say.purge, params)
+                if self.recorder:
+                    moved += [moved_by(Move.PURGE, row) for row in rows]
+            purged += len(rows)
+            if len(rows) < PURGED_AT_ONCE:
+                return purged
+
+    def recover(self) -> int:
+        """Tell the recorder of moves that were made, and not told for a crash."""
+        return self._telling.recover(self.recorder) if self.recorder else 0
+
+    # --- Looking ------------------------------------------------------------------------------
+
+    def size(self, queue_item_stage: Stage) -> int:
+        """How many tasks are in a stage; the others are not counted."""
+        stage = admitted_stage(queue_item_stage)
+        with self._looking() as session:
+            return int(self._run(session, self._say.size, {"stage": int(stage)})[0][0])
+
+    def _sizes(self) -> dict[Stage, int]:
+        with self._looking() as session:
+            counted = {row[0]: row[1] for row in self._run(session, self._say.sizes, {})}
+        return {stage: counted.get(stage, 0) for stage in Stage}
+
+    def _find(self, id_: str) -> Task | None:
+        with self._looking() as session:
+            rows = self._run(session, self._say.find, {"id": escaped(id_)})
+        return task_of(rows[0]) if rows else None
+
+    def _page(self, stage: Stage, limit: int | None, after: str | None) -> Page:
+        n = ALL if limit is None else limit + 1
+        params = {"stage": int(stage), "after": place_of(after), "n": n}
+        with self._looking() as session:
+            rows = self._run(session, self._say.page, params)
+        ids = [plain(id_) for id_, _ in rows[:limit]]
+        more = limit is not None and len(rows) > limit
+        return Page(ids, next=str(rows[len(ids) - 1][1]) if more else None)
+
+    def _wait(self, timeout_s: float) -> None:
+        self._waiting.wait(timeout_s)
+
+    # --- How a move is made -------------------------------------------------------------------
+
+    def _run(self, session: Session, statement: str, params: Mapping[str, Any]) -> Rows:
+        given = {"queue": self._queue, **params}
+        if self.database.name == "sqlite":
+            given["now"] = time.time()
+        return session.run(statement, given)
+
+    @contextmanager
+    def _moving(self) -> Iterator[tuple[Session, list[Moved]]]:
+        """A session, and a list for the moves that are made in it, which are then told."""
+        moved: list[Moved] = []
+        recorder, number = self.recorder, None
+        # Untold, a statement that moves is a transaction by itself.
+        with self.database.session(writes=True, transaction=recorder is not None) as session:
+            yield session, moved
+            if recorder and moved:
+                number = self._telling.note(session, recorder, moved)
+        if recorder and number is not None:
+            self._telling.tell(recorder, number, moved)
+
+    @contextmanager
+    def _looking(self) -> Iterator[Session]:
+        """A session, before which all that is due has been made to count."""
+        with self.database.session() as session:
+            is_due = self._run(session, self._say.is_due, {})[0][0]
+            if not is_due:
+                yield session
+        if is_due:
+            with self._moving() as (session, moved):
+                self._count_what_is_due(session, moved)
+            with self.database.session() as session:
+                yield session
+
+    def _count_what_is_due(self, session: Session, moved: list[Moved]) -> bool:
+        """Let delays that have passed and leases that have run out count; whether any had."""
+        if not self._run(session, self._say.is_due, {})[0][0]:
+            return False
+        self._run(session, self._say.wake_delayed, {})
+        rows = self._run(session, self._say.end_leases, {"gave_up": GAVE_UP})
+        if self.recorder:
+            moved += [
+                moved_by(Move.GIVE_UP if row[4] == Stage.FAIL else Move.EXPIRE, row) for row in rows
+            ]
+        return True
+
+    def _move(
+        self,
+        statement: str,
+        holds: Sequence[Hold],
+        move_of: Callable[[str], Move] | None,
+        *,
+        said: Callable[[Hold], dict[str, Json]] = lambda _: {},
+        **params: float,
+    ) -> dict[str, TaskError]:
+        """Move what may be moved, and say of the rest why not. No `move_of`: it is to extend.
+
+        The statement has the rule as a condition. What it left is asked for the reason; if there
+        is none by then, for somebody was quicker, it is tried again.
+        """
+        left = {hold.id: hold for hold in holds}
+        refused: dict[str, TaskError] = {}
+        for again in range(TRIES):
+            with self._moving() as (session, moved):
+                if again:
+                    self._count_what_is_due(session, moved)
+                given = {"items": items(left.values(), said), **params}
+                for row in self._run(session, statement, given):
+                    hold = left.pop(plain(row[0]))
+                    if move_of and self.recorder:
+                        move = move_of(hold.id)
+                        if move is Move.FAIL and row[4] == Stage.WAITING:
+                            move = Move.RETRY
+                        moved.append(moved_by(move, row))
+                if again and left:
+                    refused |= self._refusals(session, left.values(), move_of)
+            left = {id_: hold for id_, hold in left.items() if id_ not in refused}
+            if not left:
+                return refused
+        raise AssertionError(f"{len(left)} tasks could be neither moved nor refused")
+
+    def _refusals(
+        self, session: Session, holds: Collection[Hold], move_of: Callable[[str], Move] | None
+    ) -> dict[str, TaskError]:
+        said = {"items": items(holds, lambda _: {})}
+        rows = self._run(session, self._say.standings, said)
+        found = {plain(row[0]): row for row in rows}
+        refused = {}
+        for hold in holds:
+            row = found.get(hold.id)
+            standing, now = (standing_of(row), time_of(row[5])) if row else (None, NEVER)
+            if error := refusal(hold, standing, move_of and move_of(hold.id), now):
+                refused[hold.id] = error
+        return refused
+
+
+def json_sql_queue(engine: Engine, queue_name: str) -> SqlQueue:
+    """The queue of this name in the engine's database, as known."""
+    return SqlQueue(Database(engine), queue_name)
