@@ -73,7 +73,7 @@ class Waiting:
                     {"queue": self._queue, "channel": self._channel, "s": LISTENED_S},
                 )
             self._announced = time.monotonic()
-        connection = waiter.connection.driver_connection
+        connection = waiter.connection.dbapi_connection
         if is_new:  # what was put before it listened is to be looked for at once
             connection.execute(f"LISTEN {self._channel}")
             waiter.version = 0
@@ -91,7 +91,7 @@ class _Waiter:
 
 
 def _watch(waiter: _Waiter, timeout_s: float) -> None:
-    connection = waiter.connection.driver_connection
+    connection = waiter.connection.dbapi_connection
 
     def has_changed() -> bool:
         seen, waiter.version = (
