@@ -19,7 +19,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -72,8 +72,9 @@ class _Job:
     sent: bool = False
     """Whether the worker certainly has taken it."""
     tries: int = 0
+    """Of sending it; and, once it has ended, of asking what came of it."""
     why: str = ""
-    """Why the last of them did not succeed."""
+    """Why it could not be sent."""
 
 
 class Patience:
@@ -152,7 +153,7 @@ class WorkQueue:
         self._jobs: dict[str, _Job] = {}
         self._statuses: dict[str, Stage] | None = None
         """What the worker last said; None: it was not asked in this life."""
-        self._to_delete: set[str] = set()
+        self._to_delete: dict[str, None] = {}
         """Jobs that are over for us, and still at the worker."""
         self._others: dict[str, Json] = {}
         """Bodies of tasks that others process, as `processing` last saw them."""
@@ -234,14 +235,17 @@ class WorkQueue:
                     break
                 if self._send(job):
                     pushed.append(claim)
+                elif self._doubtful():
+                    break
             return pushed
 
     def _is_ready(self) -> bool:
         """Whether a task may be claimed: no other is in doubt, and the worker is there."""
         self._keep_up()
-        if not self._patience.resting and (self._statuses is None or self._doubtful()):
+        unsure = self._statuses is None or self._patience.reason or self._doubtful()
+        if unsure and not self._patience.resting:
             self.update_job_status()
-        return not self._patience.resting and not self._doubtful()
+        return not self._patience.reason and not self._doubtful()
 
     def _doubtful(self) -> list[str]:
         return [id_ for id_, job in self._jobs.items() if not job.sent]
@@ -270,7 +274,7 @@ class WorkQueue:
             log.warning("The job %r can't be run: %s", id_, said(error))
             self._settle([Fail(job.claim, f"The job can't be run: {said(error)}")])
             return False
-        job.sent = True
+        job.sent, job.tries = True, 0
         return True
 
     def _hand_back(self, job: _Job, delay_s: float = 0.0) -> None:
@@ -295,64 +299,63 @@ class WorkQueue:
             self._keep_up()
             if self._patience.resting or not self._poll():
                 return {}
-            outcomes = []
-            for job in list(self._jobs.values()):
-                if outcome := self._outcome_of(job):
-                    outcomes.append(outcome)
+            outcomes: list[Success | Fail] = []
+            with suppress(*DOWN):  # the rest will be asked for next time
+                for job in list(self._jobs.values()):
+                    if outcome := self._outcome_of(job):
+                        outcomes.append(outcome)
             settled = self._settle(outcomes)
             self._delete_all()
             self._send_doubtful()
             return settled
 
     def _poll(self) -> bool:
-        first = self._statuses is None
         try:
             said_of = self._interface.poll_all_status()
-            self._statuses = {id_: Stage(stage) for id_, stage in said_of.items()}
+            statuses = {id_: Stage(stage) for id_, stage in said_of.items()}
         except Exception as error:  # whatever it is, it says nothing of any job
             if not isinstance(error, (*DOWN, LabError)):
                 log.exception("The worker's poll_all_status failed")
             self._patience.rest(error)
             return False
         self._patience.well()
-        if first:
-            self._find_leftovers()
+        if self._statuses is None:
+            self._find_leftovers(statuses)
+        self._statuses = statuses
         return True
 
-    def _find_leftovers(self) -> None:
+    def _find_leftovers(self, statuses: Mapping[str, Stage]) -> None:
         """Jobs that were settled in an earlier life, which had no time to delete them."""
-        for id_, stage in (self._statuses or {}).items():
+        for id_, stage in statuses.items():
             if stage in SETTLED and id_ not in self._jobs:
                 with suppress(UnknownTask, BadTask):  # another queue's
                     if self._queue.lookup_status(id_) in SETTLED:
-                        self._to_delete.add(id_)
+                        self._to_delete[id_] = None
 
     def _outcome_of(self, job: _Job) -> Success | Fail | None:
         """How a job has ended; None if it has not, or is to be sent."""
         stage = (self._statuses or {}).get(job.claim.id)
         if stage is None:
             return Fail(job.claim, VANISHED) if job.sent else None
-        job.sent = True
+        if not job.sent:
+            job.sent, job.tries = True, 0
         if stage not in SETTLED:
             return None
-        try:
-            report = self._report_of(job.claim.id)
-        except DOWN as error:
-            self._patience.rest(error)
-            return None
+        report = self._report_of(job)
         if stage is Stage.SUCCESS:
             return Success(job.claim, _as_json(report.result))
         return Fail(job.claim, report.reason or NO_REASON)
 
-    def _report_of(self, id_: str) -> Report:
+    def _report_of(self, job: _Job) -> Report:
         if not isinstance(self._interface, Telling):
             return Report()
+        job.tries += 1
         try:
-            return self._interface.explain(id_)
-        except DOWN:
-            raise
-        except Exception:
-            log.exception("The worker can't tell what came of %r; it is settled all the same", id_)
+            return self._interface.explain(job.claim.id)
+        except Exception as error:
+            if isinstance(error, DOWN) and job.tries < TRIES:
+                raise
+            log.exception("Nobody can tell what came of %r; it is settled", job.claim.id)
             return Report()
 
     def _settle(self, outcomes: list[Success | Fail]) -> dict[str, Stage]:
@@ -365,7 +368,7 @@ class WorkQueue:
             id_ = outcome.task.id
             del self._jobs[id_]
             if self._statuses and id_ in self._statuses:
-                self._to_delete.add(id_)
+                self._to_delete[id_] = None
             if id_ in refused:
                 log.warning("The job %r has ended, and counts no more: %s", id_, refused[id_])
             else:
@@ -373,13 +376,13 @@ class WorkQueue:
         return settled
 
     def _delete_all(self) -> None:
-        for id_ in sorted(self._to_delete - self._jobs.keys()):
-            if self._patience.resting:
-                return
+        for id_ in [id_ for id_ in self._to_delete if id_ not in self._jobs]:
             try:
                 self._delete(id_)
-            except DOWN as error:
-                self._patience.rest(error)
+            except DOWN:
+                log.warning("The job %r can't be deleted yet", id_, exc_info=True)
+                self._to_delete[id_] = self._to_delete.pop(id_)  # next time the others first
+                return
 
     def _delete(self, id_: str) -> None:
         try:
@@ -389,7 +392,7 @@ class WorkQueue:
         except Exception:  # it is settled, and must not keep others from it
             log.warning("The job %r can't be deleted yet", id_, exc_info=True)
         else:
-            self._to_delete.discard(id_)
+            self._to_delete.pop(id_, None)
             (self._statuses or {}).pop(id_, None)
 
     def _send_doubtful(self) -> None:
@@ -476,7 +479,7 @@ class WorkQueue:
             except TaskError as error:
                 log.warning("The job %r counts no more: %s", claim.id, error)
                 del self._jobs[claim.id]
-                self._to_delete.add(claim.id)
+                self._to_delete[claim.id] = None
         self._extend_at = time.monotonic() + lease_s / 3
 
 
