@@ -5,6 +5,8 @@ All go by the verbs alone, so that they are the same on every store.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from labs.task_queue.queue import TaskQueue
 from labs.task_queue.stages import Stage
 from labs.task_queue.tasks import Claim
@@ -40,8 +42,18 @@ def claim_one(queue: TaskQueue, **options: object) -> Claim:
 def wait_until_stage(queue: TaskQueue, id_: str, stage: Stage) -> None:
     """Wait until somebody who looks sees the task there: a lease has run out."""
     wait_until(
-        lambda: queue.lookup_status(id_) is stage, TIMEOUT_S, what=f"{id_} to be {stage.name}"
+        lambda: queue.lookup_status(id_) is stage,
+        TIMEOUT_S,
+        what=f"{id_} to be {stage.name}",
+        interval_s=0.01,
     )
+
+
+def wait_until_over(claim: Claim) -> None:
+    """Wait until the lease has run out, by the clock: nobody looks at the queue."""
+    ends = claim.lease_ends
+    assert ends is not None
+    wait_until(lambda: datetime.now(UTC) > ends, TIMEOUT_S, what="the lease", interval_s=0.01)
 
 
 def wait_until_claimable(queue: TaskQueue, *ids: str) -> None:
@@ -50,4 +62,5 @@ def wait_until_claimable(queue: TaskQueue, *ids: str) -> None:
         lambda: [id_ for id_, _ in queue.peek(len(ids) + 1)] == list(ids),
         TIMEOUT_S,
         what=f"{ids} to be claimable",
+        interval_s=0.01,
     )
