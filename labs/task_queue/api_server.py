@@ -97,16 +97,18 @@ def is_loopback(host: str) -> bool:
 
 
 def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
-        )
+        made = socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, OverflowError) as error:
         why = error.strerror if isinstance(error, OSError) else "there is no such port"
         raise BadInput(
             f"The task queue's server can't listen on {host}:{port}: {why}.",
             remedy="Is another one running there? Take another --port, or 0 for any.",
         ) from error
+    # asyncio sends at once (TCP_NODELAY) only on sockets that say that they are TCP's; on others
+    # the second half of each answer waits 40 ms for the first to be acknowledged.
+    return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=made.detach())
 
 
 def _patient(silent_s: float) -> type[asyncio.Protocol]:

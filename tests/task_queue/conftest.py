@@ -14,7 +14,7 @@ import pytest
 from labs.task_queue.events import EventStore
 from labs.task_queue.queue import TaskQueue
 from tests.task_queue.postgres import fresh_database, own_postgres, postgres_url
-from tests.task_queue.served import api_memory_store
+from tests.task_queue.served import api_memory_store, memory_server
 from tests.task_queue.sql_stores import (
     events_postgres_store,
     events_sqlite_store,
@@ -33,6 +33,7 @@ __all__ = [
     "events_sqlite_store",
     "fresh_database",
     "memory_event_store",
+    "memory_server",
     "memory_store",
     "own_postgres",
     "postgres_event_store",

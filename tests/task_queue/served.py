@@ -10,14 +10,23 @@ import pytest
 from labs.task_queue.api import create_app
 from labs.task_queue.api_server import serving
 from labs.task_queue.client import ApiClient
-from labs.task_queue.memory import MemoryQueue
+from labs.task_queue.memory import MemoryQueue, MemoryTasks
 from tests.task_queue.stores import Store
 
 
+@pytest.fixture(scope="session")
+def memory_server() -> Iterator[tuple[str, MemoryQueue]]:
+    """A server for the whole run, and the queue before which it stands."""
+    queue = MemoryQueue()
+    with serving(create_app(queue)) as url:
+        yield url, queue
+
+
 @pytest.fixture
-def api_memory_store() -> Iterator[Store]:
+def api_memory_store(memory_server: tuple[str, MemoryQueue]) -> Iterator[Store]:
     """In the memory of a server, which outlives whoever asks it."""
-    with serving(create_app(MemoryQueue())) as url:
-        store = Store("a server's memory", partial(ApiClient, url))
-        yield store
-        store.close()
+    url, queue = memory_server
+    queue.tasks = MemoryTasks()
+    store = Store("a server's memory", partial(ApiClient, url))
+    yield store
+    store.close()
