@@ -38,9 +38,11 @@ KINDS: Mapping[str, str] = {
     "signal": "the judge did something to a copy's processes; name: kill, freeze, thaw, terminate",
     "exited": "a copy's process ended; data: status (an exit code; negative: the signal)",
     "published": "the judge published a message; data: body, message_id, wave (on a log: key, "
-    "partition, offset)",
+    "partition, offset; in a table: task)",
     "appended": "the judge found a record that the program appended; data: topic, body, key",
     "committed": "how far the judge saw a group come; data: group, partition, offset (the next)",
+    "changed": "a row of the task table changed, as its trigger wrote it down; name: claim, "
+    "extend, settle, release, delete; data: task, body, at_s, and what was and is in the row",
     "queue": "the judge looked at a queue; data: queue, ready, consumers, unacknowledged if known",
     "left": "the judge took a message out of a queue at the end; data: queue, body, message_id, …",
     "note": "something else worth keeping; name: what; data: details",

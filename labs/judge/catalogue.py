@@ -38,11 +38,14 @@ SLUGS = (
     "idempotence",
     "job-handler",
     "request-handler",
+    "claim-once",
+    "lease",
 )
 """The names of all exercises, in the order in which they build on each other."""
 
-PROGRAMS = ("worker", "producer", "handler", "consumer")
-"""The kinds of programs: of a queue's messages, of lines, of jobs, of a log's requests."""
+PROGRAMS = ("worker", "producer", "handler", "consumer", "claimer")
+"""The kinds of programs: of a queue's messages, of lines, of jobs, of a log's requests, of the
+tasks in a table."""
 
 CONTRACT = "contract"
 """The id of the promise that is the program contract itself: to start, to connect, to stay."""

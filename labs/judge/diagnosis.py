@@ -1,4 +1,4 @@
-"""Which wrong belief a run shows, told from wire, commits and lines alone; never a guess.
+"""Which wrong belief a run shows, told from wire, commits, rows and lines alone; never a guess.
 
 Each row of `SIGNS` names a belief, the broken promises that it could explain, and
 the sign by which it is known: something that the program sent, and that the promise
@@ -16,7 +16,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labs.judge.history import History
-from labs.judge.signs import committing, failing, handling, losing, publishing, repeating, settling
+from labs.judge.signs import (
+    claiming,
+    committing,
+    failing,
+    handling,
+    losing,
+    publishing,
+    repeating,
+    settling,
+)
 from labs.judge.signs.settling import Sign
 from labs.judge.verdicts import Outcome, Verdict
 
@@ -59,6 +68,10 @@ _POISON = frozenset({"poison"})
 _IDEMPOTENCE = frozenset({"idempotence"})
 _JOBS = frozenset({"job-handler"})
 _REQUESTS = frozenset({"request-handler"})
+_CLAIM_ONCE = frozenset({"claim-once"})
+_LEASE = frozenset({"lease"})
+_TASKS = _CLAIM_ONCE | _LEASE
+_OTHERS = frozenset({"owner-settles", "lease-respected"})
 _TOO_EARLY = frozenset({"committed-after-done"})
 _ANY: frozenset[str] = frozenset()
 
@@ -114,6 +127,22 @@ SIGNS: Sequence[Row] = (
     Row(37, _TOO_EARLY, committing.committed_by_the_clock, _REQUESTS),
     Row(44, frozenset({"laid-aside"}), committing.committed_the_failed, _REQUESTS),
     Row(45, frozenset({"laid-aside"}), committing.went_on_without_it, _REQUESTS),
+    # claims and leases
+    Row(58, _ANY, claiming.has_no_patience, _TASKS),
+    Row(57, _ANY, claiming.died_of_a_locked_database, _TASKS),
+    Row(26, frozenset({"marked-after"}), claiming.marked_as_done_first, _TASKS),
+    Row(55, frozenset({"claimed-once"}), claiming.claimed_what_was_claimed, _CLAIM_ONCE),
+    Row(56, frozenset({"done-once"}), claiming.worked_without_a_claim, _CLAIM_ONCE),
+    Row(59, frozenset({"side-by-side"}), claiming.never_side_by_side, _CLAIM_ONCE),
+    Row(66, frozenset({"named"}), claiming.one_name_for_all, _LEASE),
+    Row(64, frozenset({"lease-length"}), claiming.another_clock, _LEASE),
+    Row(55, frozenset({"lease-respected"}), claiming.took_what_another_had_just_taken, _LEASE),
+    Row(67, frozenset({"lease-respected"}), claiming.tidied_up_at_its_start, _LEASE),
+    Row(62, _OTHERS, claiming.settled_what_it_had_lost, _LEASE),
+    Row(65, frozenset({"lease-kept", "done"}), claiming.claimed_all_at_once, _LEASE),
+    Row(61, frozenset({"lease-kept"}), claiming.extended_too_seldom, _LEASE),
+    Row(60, frozenset({"lease-kept"}), claiming.never_extended, _LEASE),
+    Row(63, frozenset({"taken-over"}), claiming.left_to_the_dead, _LEASE),
     # sharing
     Row(19, frozenset({"one-at-a-time", "none-idle", "shared"}), settling.no_limit),
     Row(20, frozenset({"one-at-a-time", "none-idle"}), settling.wide_limit),

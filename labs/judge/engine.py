@@ -34,7 +34,8 @@ from labs.judge.judging import judge_journals
 from labs.judge.leftovers import Note, keep_for_later, left_by_killed_checks, remove_folders
 from labs.judge.log_trial import run_log_trial
 from labs.judge.plan import Cancelled, Plan, Setting
-from labs.judge.scenarios import SCENARIOS, On, Scenario
+from labs.judge.scenarios import SCENARIOS, On, Scenario, needs_rabbitmq
+from labs.judge.table_trial import run_table_trial
 from labs.judge.trial import run_trial
 from labs.judge.verdicts import Outcome, Report
 
@@ -47,6 +48,7 @@ RUN: Mapping[On, Callable[[Plan[Any], Setting], Sequence[Event]]] = {
     On.RABBITMQ: run_trial,
     On.JOBS: run_job_trial,
     On.LOG: run_log_trial,
+    On.TABLE: run_table_trial,
 }
 """What runs a trial, by the ground that it runs on."""
 
@@ -77,7 +79,7 @@ def check(
 
     Args:
         broker: where the trials run; an address counts as somebody else's broker. None will do
-            where an exercise is on a log (`Scenario.ground`): its trials make their own.
+            where an exercise needs none (`Scenario.ground`): its trials make their own ground.
         seed: decides bodies, their order and the places of the faults.
         progress: told in words what is being done.
         cwd: where the program is started; default: here.
@@ -167,7 +169,7 @@ def run_trials(
 
 def _broker_for(scenario: Scenario, broker: FoundBroker | Address | None) -> FoundBroker | None:
     """The RabbitMQ for its trials; None: they need none."""
-    if scenario.ground is On.LOG:
+    if not needs_rabbitmq(scenario.slug):
         return None
     if broker is None:
         raise BadInput(f"{scenario.slug} needs a broker.", remedy="`labs up` starts one.")

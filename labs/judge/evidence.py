@@ -31,6 +31,8 @@ FAULTS = {
     "delete-queue": "the queue was emptied and deleted",
     "refuse-publish": "the broker refused the message",
     "lose": "the network lost what {who} sent: the broker never got it",
+    "hold": "somebody else held the database's write lock",
+    "release": "the write lock was free again",
     "kill": "{who} was killed",
     "freeze": "{who} was frozen",
     "thaw": "{who} was thawed",

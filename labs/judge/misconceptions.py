@@ -418,6 +418,102 @@ _ROWS = (
         "register_job_handler: False; queue_job: delay_s.",
         "Leave it to the queue: it makes a pause that grows before the job comes back.",
     ),
+    Misconception(
+        55,
+        "what I have just read is still so when I write",
+        "Between your SELECT and your UPDATE, who else saw this task waiting?",
+        "UPDATE … WHERE id = ? AND stage = 'waiting', and how many rows it changed; UPDATE … "
+        "RETURNING; BEGIN IMMEDIATE.",
+        "Claim in one statement that looks and writes; or hold the write lock around both.",
+    ),
+    Misconception(
+        56,
+        "an UPDATE that raises no error has claimed the task",
+        "How many rows did this UPDATE change? Who had the task by then?",
+        "Cursor.rowcount after an UPDATE; UPDATE … RETURNING, which gives back what it changed.",
+        "Work only where the UPDATE has changed one row; where it changed none, look for another.",
+    ),
+    Misconception(
+        57,
+        "BEGIN locks the database",
+        "Two copies have begun and read. What must happen when both want to write?",
+        "BEGIN DEFERRED (what BEGIN means), BEGIN IMMEDIATE, SQLITE_BUSY; isolation_level of "
+        "sqlite3.connect.",
+        "Take the write lock with the first word (BEGIN IMMEDIATE), or roll back and begin anew "
+        "when it is refused.",
+    ),
+    Misconception(
+        58,
+        "whoever wants to write to the database is let in",
+        "Somebody else was writing at that moment. How long did your copy wait for its turn?",
+        "timeout of sqlite3.connect; PRAGMA busy_timeout; SQLITE_BUSY.",
+        "Give the connection a time for which it waits for its turn: some seconds.",
+    ),
+    Misconception(
+        59,
+        "the transaction has to last as long as the work",
+        "While your copy worked, who else could write? What did the others wait for?",
+        "BEGIN IMMEDIATE and COMMIT: how long a write lock is held.",
+        "Claim and commit; work with no transaction open; mark the task as done in another.",
+    ),
+    Misconception(
+        60,
+        "what I have claimed is mine for as long as my work lasts",
+        "The lease ended in the middle of your work. What did the others see in the table then?",
+        "The column lease_end; LEASE; a thread beside the work, or work in short steps.",
+        "While you work, set the lease's end anew time and again, well before it is reached.",
+    ),
+    Misconception(
+        61,
+        "a lease that is extended once, or when it is nearly over, is extended",
+        "When did this lease end, when was it extended, and how long did the work still last?",
+        "LEASE; threading.Event.wait with a timeout, as a clock that can be stopped.",
+        "Extend for as long as the work lasts, every third of a lease, so that two may be missed.",
+    ),
+    Misconception(
+        62,
+        "what I once claimed is mine to mark as done",
+        "Your copy stood still for longer than its lease. Whose was the task when it went on?",
+        "UPDATE … WHERE id = ? AND owner = ?, and how many rows it changed.",
+        "Let every write about a task ask whether its owner is still you; where it changes no row, "
+        "the task is another's: let it go.",
+    ),
+    Misconception(
+        63,
+        "the database notices when somebody dies",
+        "Who changes this row now that its owner is dead?",
+        "The column lease_end; a claim's WHERE with OR.",
+        "Claim what is waiting, and also what is in work and whose lease has run out.",
+    ),
+    Misconception(
+        64,
+        "any clock, in any unit, will do for the end of a lease",
+        "What does the number in lease_end mean to another process, or after a restart?",
+        "time.time against time.monotonic; unixepoch() and julianday() of SQLite.",
+        "Write seconds since 1970, by the clock that all copies share, and compare with the same.",
+    ),
+    Misconception(
+        65,
+        "to claim many tasks at once saves time",
+        "What did the last of these tasks wait for, and until when was it leased?",
+        "LIMIT in the claim; when lease_end begins to run.",
+        "Claim one task, do it, and claim the next: the others may take what you do not work on.",
+    ),
+    Misconception(
+        66,
+        "one name will do for all copies",
+        "Two copies have the same name. Whose task is it that has this owner?",
+        "OWNER in the environment: another for each copy, and a new one at each start.",
+        "Write OWNER into the column owner, and compare with it.",
+    ),
+    Misconception(
+        67,
+        "what is in work when I start was left behind by the dead",
+        "Your copy had just started. Who else was at work at that moment?",
+        "The columns owner and lease_end; what LEASE promises to others.",
+        "Take away nothing at the start. A lease says whether its owner is alive: wait for its "
+        "end, as all others do.",
+    ),
 )
 
 MISCONCEPTIONS: Mapping[int, Misconception] = MappingProxyType({row.number: row for row in _ROWS})

@@ -18,7 +18,7 @@ CPU_LOOK_S = 0.5
 CPU_BUSY = 0.1
 """A program that uses more than this part of a core is at something."""
 IDLE_FRAMES = {"heartbeat", "basic.get", "basic.get-empty"}
-ALIVE = {"frame", "connected", "disconnected"}
+ALIVE = {"frame", "connected", "disconnected", "changed"}
 NEWS = {
     "committed",
     "line",
@@ -44,7 +44,7 @@ class Patience:
         """Take in what has happened just now."""
         now = time.monotonic()
         for event in events:
-            if event.kind in NEWS or (event.kind == "frame" and _is_new(event)):
+            if event.kind in NEWS or _is_new(event):
                 self._active = self._new = now
             elif event.kind in ALIVE and event.name not in IDLE_FRAMES:
                 self._active = now
@@ -76,5 +76,9 @@ class Patience:
 
 
 def _is_new(event: Event) -> bool:
+    if event.kind == "changed":  # who only holds a task for longer does nothing new
+        return event.name != "extend"
+    if event.kind != "frame":
+        return False
     delivered = event.name in ("basic.deliver", "basic.get-ok")
     return event.name == "basic.publish" or (delivered and not event.data.get("redelivered"))

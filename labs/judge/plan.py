@@ -18,7 +18,8 @@ from labs.judge.leftovers import Note
 from labs.proxy.faults import Fault
 
 OnTrial = TypeVar("OnTrial", contravariant=True)
-"""The kind of trial: over RabbitMQ (`labs.judge.trial`) or over a log (`labs.judge.log_trial`)."""
+"""The kind of trial: over RabbitMQ (`labs.judge.trial`), a log (`labs.judge.log_trial`), a task
+table (`labs.judge.table_trial`)."""
 
 WAITS: Mapping[str, str] = {
     "ready": "the program to connect, declare the queue and consume it",
@@ -32,6 +33,7 @@ WAITS: Mapping[str, str] = {
     "exit": "the program to end after the end of its input",
     "taking-part": "each copy to take part",
     "committed": "everything to be committed",
+    "turn": "the judge's own turn to write to the database",
     "fault": "the moment at which the fault was to strike",
 }
 """What a trial waits for, by its key in a note `gave-up`."""
@@ -69,6 +71,8 @@ class Plan(Generic[OnTrial]):
     """Whether the copies share a folder that outlives them."""
     unready: int = 0
     """For jobs: so many of the first wave are not ready until the judge says so."""
+    lease_s: float | None = None
+    """For tasks: how long a claim holds; None: for ever."""
 
 
 @dataclass(frozen=True)

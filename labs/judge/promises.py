@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 from labs.judge.history import History
 from labs.judge.rules import (
+    claiming,
     committing,
     failing,
     handling,
@@ -109,6 +110,11 @@ CONSUMER = Promise(
     "The program starts, reads $TOPIC as a member of $GROUP, and runs until it is told to stop.",
     program.consumer_keeps_contract,
 )
+CLAIMER = Promise(
+    "contract",
+    "The program starts, works on the tasks in DATABASE, and runs until it is told to stop.",
+    program.claimer_keeps_contract,
+)
 EXITS = Promise("exits", "It exits with status 0 at the end of its input.", program.exits_0)
 DONE_ONCE = Promise("done", "Every message is done, once.", work.every_message_done)
 LEFT = Promise("nothing-left", "In the end nothing is left in the queue.", work.nothing_left)
@@ -118,6 +124,19 @@ SENT = Promise("said-sent", "Every line is said to be sent.", producing.every_li
 
 def _done_under(*faults: str) -> Promise:
     return Promise("done", "Every message is done.", work.every_message_done, faults)
+
+
+MARKED_AFTER = Promise(
+    "marked-after",
+    "No task is marked as done before it is done.",
+    claiming.settled_after_done,
+)
+ALL_MARKED = Promise(
+    "all-marked", "In the end the stage of every task is success.", claiming.all_settled
+)
+TASK_TIME = Promise(
+    "takes-time", "No task is done sooner than its work lasts.", claiming.takes_its_time
+)
 
 
 _PROMISES: dict[str, tuple[Promise, ...]] = {
@@ -345,6 +364,61 @@ _PROMISES: dict[str, tuple[Promise, ...]] = {
             "No request is done sooner than its work lasts.",
             committing.takes_its_time,
         ),
+    ),
+    "claim-once": (
+        CLAIMER,
+        Promise("claimed-once", "No task is claimed twice.", claiming.claimed_once, ("hold",)),
+        Promise(
+            "done-once",
+            "Every task is done, once over all copies.",
+            claiming.every_task_done_once,
+            ("hold",),
+        ),
+        Promise("side-by-side", "While one copy works, others claim.", claiming.side_by_side),
+        MARKED_AFTER,
+        ALL_MARKED,
+        TASK_TIME,
+    ),
+    "lease": (
+        CLAIMER,
+        Promise("named", "Each claim names its owner: $OWNER.", claiming.names_its_owner),
+        Promise(
+            "lease-length",
+            "A lease ends LEASE seconds after it was taken or extended.",
+            claiming.lease_has_its_length,
+        ),
+        Promise(
+            "lease-respected",
+            "No task is taken from a copy before its lease has run out.",
+            claiming.lease_respected,
+            ("hold",),
+        ),
+        Promise(
+            "lease-kept",
+            "No copy loses its lease while it works.",
+            claiming.lease_kept,
+        ),
+        Promise(
+            "taken-over",
+            "What a dead or frozen copy held is taken by another once its lease has run out.",
+            claiming.taken_over,
+            ("kill", "freeze"),
+        ),
+        Promise(
+            "owner-settles",
+            "No copy marks a task as done that another holds by then.",
+            claiming.only_its_owner_settles,
+            ("freeze",),
+        ),
+        Promise(
+            "done",
+            "Every task is done, and again only if its copy was killed or frozen.",
+            claiming.every_task_done_once,
+            ("kill", "freeze"),
+        ),
+        MARKED_AFTER,
+        ALL_MARKED,
+        TASK_TIME,
     ),
 }
 

@@ -1,4 +1,4 @@
-"""The thirteen exercises as the judge runs them: for each, its trials as data.
+"""The fifteen exercises as the judge runs them: for each, its trials as data.
 
 A trial is waves of messages, faults on the wire, and steps. Lengths decide how long
 the work on a message lasts: those that a fault is aimed at are long enough to be
@@ -39,6 +39,15 @@ from labs.judge.strikes import (
     RestartBroker,
     Struck,
 )
+from labs.judge.table_steps import (
+    Contend,
+    FreezeAtTask,
+    HoldAtWork,
+    KillAtTask,
+    Put,
+    TasksDone,
+)
+from labs.judge.table_steps import EachTakesPart as EachTakesTasks
 from labs.proxy.faults import (
     CLIENT,
     AskHeartbeat,
@@ -56,6 +65,7 @@ class On(Enum):
     RABBITMQ = "RabbitMQ"
     JOBS = "RabbitMQ, with jobs as messages"
     LOG = "a partitioned log"
+    TABLE = "a table of tasks in a database"
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,7 @@ class Scenario:
 
     slug: str
     program: str
-    """`worker` or `producer`; `handler` of jobs; `consumer` of a log."""
+    """`worker` or `producer`; `handler` of jobs; `consumer` of a log; `claimer` of tasks."""
     plans: tuple[Plan[Any], ...]
     """All of the kind that its ground asks for."""
     ground: On = On.RABBITMQ
@@ -301,6 +311,62 @@ REQUEST_HANDLER = (
     ),
 )
 
+# Each wave of a kind is for one more try; most runs need the first ones only.
+THREE = ("A", "B", "C")
+TINY = (wave(12, 9, 14),) * 6
+CLAIM_ONCE = Plan(
+    "contended",
+    (
+        Put(0),
+        Start(),
+        EachTakesTasks(tuple(range(1, 7))),
+        HoldAtWork(7),
+        Contend(tuple(range(8, 12)), enough=2),
+        TasksDone(),
+    ),
+    (wave(24, 17, 21, 19), *TINY, wave(38, 44, 41), *(wave(22, 9, 17, 12, 25, 14, 20),) * 4),
+    THREE,
+)
+
+# The work on the first of a wave is what the fault is aimed at: it lasts longer than a lease, and
+# so does what the other copy has meanwhile, where that is to be seen.
+LEASE_S = 1.5
+SHORT = (wave(8, 11),) * 6
+TAKING_PART = (Put(0), Start(), EachTakesTasks(tuple(range(1, 7))))
+LEASE = (
+    Plan(
+        "long-work",
+        (*TAKING_PART, Put(7), TasksDone(), Put(8), TasksDone()),
+        (wave(9, 13, 7), *SHORT, wave(160, 21, 14), wave(10, 16, 6)),
+        TWO,
+        delay_s=0.02,
+        lease_s=LEASE_S,
+    ),
+    Plan(
+        "killed",
+        (
+            *TAKING_PART,
+            Put(7),
+            KillAtTask(7),
+            Start(),
+            TasksDone(),
+            Contend((8, 9, 10, 11), left_by="Z-5e0d11"),
+        ),
+        (wave(9, 13, 7), *SHORT, wave(78, 92), *(wave(10, 16, 6),) * 4),
+        TWO,
+        delay_s=0.02,
+        lease_s=LEASE_S,
+    ),
+    Plan(
+        "frozen",
+        (*TAKING_PART, Put(7), FreezeAtTask(7), TasksDone(), Put(8), TasksDone()),
+        (wave(9, 13, 7), *SHORT, wave(85, 14, 22), wave(10, 16, 6, 12)),
+        TWO,
+        delay_s=0.02,
+        lease_s=LEASE_S,
+    ),
+)
+
 SCENARIOS: Mapping[str, Scenario] = {
     scenario.slug: scenario
     for scenario in (
@@ -317,11 +383,13 @@ SCENARIOS: Mapping[str, Scenario] = {
         Scenario("idempotence", "worker", IDEMPOTENCE),
         Scenario("job-handler", "handler", JOB_HANDLER, On.JOBS),
         Scenario("request-handler", "consumer", REQUEST_HANDLER, On.LOG),
+        Scenario("claim-once", "claimer", (CLAIM_ONCE,), On.TABLE),
+        Scenario("lease", "claimer", LEASE, On.TABLE),
     )
 }
 """By slug, in the order of the exercises."""
 
 
 def needs_rabbitmq(slug: str) -> bool:
-    """Whether the trials of this exercise run on the lab's broker; else they make their own log."""
-    return SCENARIOS[slug].ground is not On.LOG
+    """Whether its trials run on the lab's broker; else they make their own log, or database."""
+    return SCENARIOS[slug].ground not in (On.LOG, On.TABLE)

@@ -17,6 +17,7 @@ from labs.judge.verdicts import Outcome
 from tests.judge.job_tale import FAILED as JOBS_FAILED
 from tests.judge.job_tale import JobTale
 from tests.judge.log_tale import LogTale
+from tests.judge.table_tale import TableTale
 from tests.judge.tale import QUEUE, Tale
 
 FAILED = f"{QUEUE}.failed"
@@ -225,7 +226,62 @@ SHOWN: list[tuple[int, str, Callable[[], Tale]]] = [
     (52, "another id", lambda: waiting().queues_anew("A", "x").acked("A", "x")),
     (53, "among the failed", lambda: waiting().lays_aside("A", "x").left("x", JOBS_FAILED)),
     (54, "a hot loop", lambda: hot_loop()),
+    (55, "both claimed it", lambda: TableTale().put("x", "y").claims("A", "x").claims("B", "x")
+        .both_contend().done("A", "x").settles("x").done("B", "x")),
+    (55, "both took what had run out", lambda: leased().put("x", left_by="Z").claims("A", "x")
+        .claims("B", "x").both_contend()),
+    (56, "both did it, and one had claimed it", lambda: TableTale().put("x").both_contend()
+        .claims("A", "x").done("A", "x").settles("x").done("B", "x").settles("x")),
+    (57, "locked, with nothing in hand", lambda: TableTale().put("x", "y").does("A", "x")
+        .dies("A", saying="sqlite3.OperationalError: database is locked")),
+    (58, "locked, and it had just done one", lambda: TableTale().put("x", "y").claims("A", "x")
+        .done("A", "x").dies("A", saying="sqlite3.OperationalError: database is locked")),
+    (59, "never two at once", lambda: TableTale().put("x", "y").does("A", "x").does("B", "y")),
+    (26, "a task, and its mark", lambda: TableTale().put("x").claims("A", "x").settles("x")
+        .done("A", "x")),
+    (60, "lost in the middle", lambda: lost_at_work(leased())),
+    (61, "extended once", lambda: lost_at_work(leased(), extended=True)),
+    (61, "extended when it was over", lambda: leased().put("x" * 50).claims("A", "x" * 50).wait(2.1)
+        .extends("x" * 50).wait(2.1).claims("B", "x" * 50)),
+    (62, "marked as done what was another's", lambda: frozen().settles("x")),
+    (62, "took it back", lambda: frozen().claims("A", "x")),
+    (63, "nobody took it", lambda: leased().put("x", "y").claims("A", "x").is_killed("A", "x")
+        .does("B", "y")),
+    (64, "another clock", lambda: leased().put("x").claims("A", "x", lease_s=-1.7e9)),
+    (64, "no number", lambda: leased().put("x").claims("A", "x", lease_s=None, lease_end="noon")),
+    (65, "three in one hand", lambda: lost_at_work(leased().put("y", "z").claims("A", "y", "z"))),
+    (66, "the same name", lambda: leased().put("x", "y").claims("A", "x", owner="worker")
+        .claims("B", "y", owner="worker")),
+    (67, "put back by who had just started", lambda: restarted_while_at_work()
+        .row("y", stage="waiting", owner=None).claims("A", "y").done("B", "y")),
+    (67, "taken by who had just started", lambda: restarted_while_at_work().claims("A", "y")),
 ]  # fmt: skip
+
+
+def leased() -> TableTale:
+    """A table whose claims have an end."""
+    return TableTale.leased()
+
+
+def lost_at_work(tale: TableTale, *, extended: bool = False) -> TableTale:
+    """The work on a task lasts longer than its lease; another takes it in the middle."""
+    long = "x" * 50
+    tale.put(long).claims("A", long).wait(1.5)
+    if extended:
+        tale.extends(long).wait(1.5)
+    return tale.wait(0.6).claims("B", long).done("A", long)
+
+
+def frozen() -> TableTale:
+    """A copy was frozen; another has its task and is at work when it goes on."""
+    tale = leased().put("x").claims("A", "x").is_frozen("A", "x").wait(2.1).claims("B", "x")
+    return tale.is_thawed("A").done("A", "x", soon=True)
+
+
+def restarted_while_at_work() -> TableTale:
+    """A copy was killed and is started again; the other is at work."""
+    tale = leased().put("x", "y").claims("A", "x").claims("B", "y").is_killed("A", "x")
+    return tale.begins("A")
 
 
 def waiting() -> JobTale:

@@ -48,6 +48,8 @@ CLIENTS = (
     "aio_pika",
     "kombu",
     "pika",
+    "sqlalchemy",
+    "sqlite3",
 )
 """What the programs speak to a broker with, as their text tells."""
 

@@ -13,6 +13,7 @@ from labs.journal import Event
 from labs.judge.evidence import last_line, program_life, quoted
 from labs.judge.history import History
 from labs.judge.lives import Process
+from labs.judge.rules import claiming
 from labs.judge.rules.finding import KEPT, Finding, Rule, broken, first_of, unknown
 from labs.judge.verdicts import Evidence
 
@@ -178,6 +179,14 @@ HANDLER: Sequence[Rule] = tuple(rule for rule in WORKER if rule is not stops)
 """Who waits in a handler does not stop either; that has a promise of its own, behind the others."""
 CONSUMER: Sequence[Rule] = (starts, is_tame, stays, connects, stops)
 
+CLAIMER: Sequence[Rule] = (
+    starts,
+    is_tame,
+    claiming.runs_on,
+    claiming.works_on_the_table,
+    stops,
+)
+
 
 def worker_keeps_contract(history: History) -> Finding:
     """All of it, for a worker."""
@@ -197,6 +206,11 @@ def handler_keeps_contract(history: History) -> Finding:
 def consumer_keeps_contract(history: History) -> Finding:
     """All of it, for a consumer of a log."""
     return first_of(history, CONSUMER)
+
+
+def claimer_keeps_contract(history: History) -> Finding:
+    """All of it, for whoever works on the tasks in a table."""
+    return first_of(history, CLAIMER)
 
 
 def about(note: Event) -> str:

@@ -1,0 +1,53 @@
+# misconception: 61
+import os
+import sqlite3
+import time
+
+DELAY_S = float(os.environ["DELAY"])
+LEASE_S = float(os.environ["LEASE"])
+OWNER = os.environ["OWNER"]
+
+database = sqlite3.connect(os.environ["DATABASE"], timeout=10, isolation_level=None)
+
+CLAIM = """
+UPDATE tasks SET stage = 'processing', owner = :owner, lease_end = :now + :lease
+WHERE id = (
+    SELECT id FROM tasks
+    WHERE stage = 'waiting' OR stage = 'processing' AND lease_end < :now
+    ORDER BY id LIMIT 1
+)
+RETURNING id, body
+"""
+
+
+def claim():
+    values = {"owner": OWNER, "now": time.time(), "lease": LEASE_S}
+    tasks = database.execute(CLAIM, values).fetchall()
+    return tasks[0] if tasks else None
+
+
+def work(number, body):
+    """In two halves, with the lease extended in between."""
+    for half in (0, 1):
+        time.sleep(min(len(body) * DELAY_S / 2, LEASE_S / 2) if not half else 0)
+        extended = database.execute(
+            "UPDATE tasks SET lease_end = ? WHERE id = ? AND owner = ?",
+            (time.time() + LEASE_S, number, OWNER),
+        )
+        if not extended.rowcount:
+            return False
+    time.sleep(len(body) * DELAY_S - min(len(body) * DELAY_S / 2, LEASE_S / 2))
+    return True
+
+
+while True:
+    task = claim()
+    if task is None:
+        time.sleep(0.05)
+        continue
+    if not work(*task):
+        continue
+    print(f"done {task[1]}", flush=True)
+    database.execute(
+        "UPDATE tasks SET stage = 'success' WHERE id = ? AND owner = ?", (task[0], OWNER)
+    )
