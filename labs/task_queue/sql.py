@@ -138,8 +138,12 @@ class SqlQueue(TaskQueue):
         params = {"n": n, "lease_s": lease_s, "owner": maybe(escaped, owner)}
         with self._moving() as (session, moved):
             rows = self._run(session, self._say.claim, params)
-            if not rows and self._count_what_is_due(session, moved):
-                rows = self._run(session, self._say.claim_any, params)
+            if not rows:
+                ((is_due, is_ready),) = self._run(session, self._say.is_any, {})
+                if is_due:
+                    self._count_what_is_due(session, moved)
+                if is_due or is_ready:  # or it was another's for a moment
+                    rows = self._run(session, self._say.claim_any, params)
             if self.recorder:
                 moved += [moved_by(Move.CLAIM, row) for row in rows]
         if len(rows) > 1:
@@ -324,7 +328,7 @@ class SqlQueue(TaskQueue):
     ) -> dict[str, TaskError]:
         said = {"items": items(holds, lambda _: {})}
         rows = self._run(session, self._say.standings, said)
-        found = {plain(row[0]): row for row in rows}
+        found = {plain(row[0]): row[1:] for row in rows}
         refused = {}
         for hold in holds:
             row = found.get(hold.id)

@@ -22,7 +22,10 @@ TASK = (
     f"{STANDING}, CAST(body AS text), priority, attempts, max_attempts, backoff_s, due, put_at, "
     "claimed_at, settled_at, CAST(result AS text), reason"
 )
-HELD = f"""stage = {PROCESSING} AND (owner IS NULL OR owner = v.hand)
+IS_IN = "stage + 0 = {}"
+"""As `stage =`, but no index answers it: a planner that knows of no task in this stage must not
+look for a task among all of the stage, when it has its id or its time."""
+HELD = f"""{IS_IN.format(PROCESSING)} AND (owner IS NULL OR owner = v.hand)
     AND (v.nth IS NULL OR moves = v.nth) AND (wake IS NULL OR wake > {{now}})"""
 """The rule of `tasks.refusal` as a condition: who may move a task that is processed."""
 
@@ -37,6 +40,10 @@ class Dialect:
     least: str
     json: str
     """Text, `{}`, as a body."""
+    row: str
+    """Where a row is; good for as long as nobody else changes it."""
+    among: str
+    """Whether a row is one of `heads`."""
     time: str
     """A time from seconds since 1970, `{}`."""
     locked: bool
@@ -57,20 +64,28 @@ class Dialect:
         return f""", (SELECT pg_notify(channel, '') FROM lab_task_queues
             WHERE name = :queue AND listened_until > {self.now})"""
 
+    def found(self, columns: Mapping[str, str], what: str, may: str, lock: str = "") -> str:
+        """The tasks of `items` that fulfil a condition, each found by its id, in that order."""
+        if self.locked:
+            # A planner that knows nothing of the table yet must not think of another way.
+            return f"""SELECT v.*, t.* FROM ({self.items(columns)}) AS v
+                CROSS JOIN LATERAL (SELECT {what} FROM lab_tasks
+                    WHERE queue = :queue AND id = v.key AND {may} OFFSET 0 {lock}) AS t"""
+        return f"""SELECT v.*, {what} FROM ({self.items(columns)}) AS v CROSS JOIN lab_tasks
+            WHERE queue = :queue AND id = v.key AND {may}"""
+
     def update(self, sets: str, may: str, columns: Mapping[str, str], told: str = "") -> str:
-        """Change the tasks of `items` (by their `key`) that fulfil a condition."""
-        lock = "ORDER BY id FOR UPDATE OF lab_tasks" if self.locked else ""
-        return f"""WITH v AS ({self.items(columns)}), held AS MATERIALIZED (
-                SELECT v.* FROM v JOIN lab_tasks ON queue = :queue AND id = v.key
-                WHERE {may} {lock})
-            UPDATE lab_tasks SET {sets} FROM held AS v WHERE queue = :queue AND id = v.key
+        """Change the tasks of `items` that fulfil a condition."""
+        found = self.found(columns, f"{self.row} AS place", may, "FOR UPDATE")
+        return f"""WITH held AS MATERIALIZED ({found})
+            UPDATE lab_tasks SET {sets} FROM held AS v WHERE {self.row} = v.place
             RETURNING id, moves, owner, {self.now}, stage{told}"""
 
     def chosen(self, where: str, rest: str = "") -> str:
         """Some tasks of the queue, as `heads`; on whom somebody else has a lock are left out."""
         lock = "FOR UPDATE SKIP LOCKED" if self.locked else ""
-        return f"""WITH heads AS MATERIALIZED (
-            SELECT id AS key FROM lab_tasks WHERE queue = :queue AND {where} {rest} {lock})"""
+        return f"""WITH heads AS MATERIALIZED (SELECT {self.row} AS place FROM lab_tasks
+            WHERE queue = :queue AND {where} {rest} {lock})"""
 
 
 POSTGRESQL = Dialect(
@@ -78,11 +93,21 @@ POSTGRESQL = Dialect(
     later="statement_timestamp() + ({}) * interval '1 second'",
     least="LEAST",
     json="CAST({} AS json)",
+    row="ctid",
+    among="ctid = ANY (ARRAY(SELECT place FROM heads))",
     time="to_timestamp({})",
     locked=True,
 )
-SQLITE = Dialect(now=":now", later=":now + ({})", least="MIN", json="{}", time="{}", locked=False)
-CHOSEN = "queue = :queue AND id IN (SELECT key FROM heads)"
+SQLITE = Dialect(
+    now=":now",
+    later=":now + ({})",
+    least="MIN",
+    json="{}",
+    row="seq",
+    among="seq IN (SELECT place FROM heads)",
+    time="{}",
+    locked=False,
+)
 
 HOLD = {"key": "text", "hand": "text", "nth": "bigint"}
 SETTLING = {**HOLD, "done": "boolean", "outcome": "text", "words": "text"}
@@ -104,6 +129,8 @@ class Statements:
     requeue: str
     purge: str
     is_due: str
+    is_any: str
+    """Whether something is due, and whether something can be claimed."""
     wake_delayed: str
     end_leases: str
     find: str
@@ -115,6 +142,7 @@ class Statements:
 
 def statements(d: Dialect) -> Statements:
     """Them all, as one database speaks."""
+    due = f"EXISTS (SELECT 1 FROM lab_tasks WHERE queue = :queue AND wake <= {d.now})"
     before = d.later.format("-" + _number("age_s"))
     return Statements(
         put=_put(d),
@@ -137,25 +165,26 @@ def statements(d: Dialect) -> Statements:
         refuse=d.update(
             f"""stage = {FAIL}, moves = moves + 1, wake = NULL, settled_at = {d.now},
             reason = v.words""",
-            f"stage = {WAITING}",
+            IS_IN.format(WAITING),
             {**HOLD, "words": "text"},
         ),
         requeue=d.update(
             f"""stage = {WAITING}, moves = moves + 1, attempts = 0, owner = NULL, wake = NULL,
             settled_at = NULL, reason = '', due = {d.now}""",
-            f"stage = {FAIL}",
+            IS_IN.format(FAIL),
             HOLD,
             d.now_told(),
         ),
         purge=f"""{d.chosen(f"settled_at <= {before}", "LIMIT :n")}
-            DELETE FROM lab_tasks WHERE {CHOSEN} RETURNING id, moves + 1, owner, {d.now}, stage""",
-        is_due=f"SELECT EXISTS (SELECT 1 FROM lab_tasks WHERE queue = :queue AND wake <= {d.now})",
-        wake_delayed=f"""{d.chosen(f"stage = {WAITING} AND wake <= {d.now}")}
-            UPDATE lab_tasks SET wake = NULL WHERE {CHOSEN}""",
+            DELETE FROM lab_tasks WHERE {d.among} RETURNING id, moves + 1, owner, {d.now}, stage""",
+        is_due=f"SELECT {due}",
+        is_any=f"""SELECT {due}, EXISTS (SELECT 1 FROM lab_tasks
+            WHERE queue = :queue AND stage = {WAITING} AND wake IS NULL)""",
+        wake_delayed=f"""{d.chosen(f"{IS_IN.format(WAITING)} AND wake <= {d.now}")}
+            UPDATE lab_tasks SET wake = NULL WHERE {d.among}""",
         end_leases=_end_leases(d),
         find=f"SELECT {TASK}, {d.now} FROM lab_tasks WHERE queue = :queue AND id = :id",
-        standings=f"""SELECT {STANDING}, {d.now} FROM lab_tasks
-            WHERE queue = :queue AND id IN (SELECT key FROM ({d.items({"key": "text"})}) AS v)""",
+        standings=d.found({"key": "text"}, f"{STANDING}, {d.now}", "true"),
         sizes="SELECT stage, count(*) FROM lab_tasks WHERE queue = :queue GROUP BY stage",
         size="SELECT count(*) FROM lab_tasks WHERE queue = :queue AND stage = :stage",
         page="""SELECT id, seq FROM lab_tasks
@@ -198,7 +227,7 @@ def _claim(d: Dialect, *, guarded: bool) -> str:
     )
     sets = f"""stage = {PROCESSING}, moves = moves + 1, attempts = attempts + 1, owner = :owner,
         claimed_at = {d.now}, wake = {d.later.format(_number("lease_s"))}"""
-    return f"""{heads} UPDATE lab_tasks SET {sets} WHERE {CHOSEN}
+    return f"""{heads} UPDATE lab_tasks SET {sets} WHERE {d.among}
         RETURNING id, moves, owner, {d.now}, CAST(body AS text), attempts, wake, priority, seq"""
 
 
@@ -214,9 +243,9 @@ def _settled(d: Dialect) -> str:
 
 
 def _end_leases(d: Dialect) -> str:
-    return f"""{d.chosen(f"stage = {PROCESSING} AND wake <= {d.now}")}
+    return f"""{d.chosen(f"{IS_IN.format(PROCESSING)} AND wake <= {d.now}")}
         UPDATE lab_tasks SET moves = moves + 1, wake = NULL,
         stage = CASE WHEN attempts >= max_attempts THEN {FAIL} ELSE {WAITING} END,
         settled_at = CASE WHEN attempts >= max_attempts THEN {d.now} END,
         reason = CASE WHEN attempts >= max_attempts THEN :gave_up ELSE reason END
-        WHERE {CHOSEN} RETURNING id, moves, owner, {d.now}, stage"""
+        WHERE {d.among} RETURNING id, moves, owner, {d.now}, stage"""
