@@ -199,8 +199,8 @@ SHOWN: list[tuple[int, str, Callable[[], Tale]]] = [
         .committed("z").done("A", "y").done("A", "z")),
     (40, "no commit at all", lambda: LogTale().put("x").began().done("A", "x").is_killed("A")
         .done("B", "x")),
-    (41, "all of it in each copy", lambda: LogTale().put("x", "y").began().done("A", "x")
-        .done("B", "x").done("A", "y").done("B", "y")),
+    (41, "all of it in each copy", lambda: LogTale().put("w").began().done("A", "w")
+        .done("B", "w").put("x", "y").done("A", "x").done("B", "x").done("A", "y").done("B", "y")),
     (42, "a later one was done first", lambda: LogTale().put("x", "y").began().done("A", "y")
         .committed("y").done("A", "x")),
     (43, "what was there before it", lambda: LogTale().put("x").began().put("y").did("A", "y")),
@@ -414,6 +414,11 @@ def test_an_ack_on_receipt_is_not_an_ack_for_several() -> None:
 def test_a_failed_publish_to_no_queue_is_a_wrong_name() -> None:
     tale = poison().sends("bad", key="faild").acked("A", "bad")
     assert told(tale) == 16
+
+
+def test_who_takes_over_a_partition_without_a_commit_does_all_of_it_again() -> None:
+    tale = LogTale().put("w", "x", "y").began().done("A", "w").done("A", "x").done("B", "w")
+    assert told(tale.done("B", "x").done("B", "y")) == 40
 
 
 def test_a_queue_with_a_limit_that_refuses_what_does_not_fit_drops_nothing() -> None:

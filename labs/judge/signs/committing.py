@@ -84,14 +84,24 @@ def never_committed(history: History) -> bool:
 
 
 def both_did_the_same(history: History) -> bool:
-    """Two copies that lived side by side did the same requests: each had them all."""
+    """Two copies that lived side by side did the same requests: each had them all.
+
+    What was there before both took part tells nothing: where nobody commits, who takes over a
+    partition does all of it again.
+    """
     blow = next((event.n for event in history.struck("kill")), len(history.events))
+    first = {said.copy: said.event.n for said in reversed(history.lines) if said.is_borne_out}
+    if history.commits or len(first) < 2:
+        return False
+    both_take_part = max(first.values())
     twice = [
         message
         for message in good(history)
-        if len({said.copy for said in message.done if said.event.n < blow}) > 1
+        if message.published
+        and message.published.n > both_take_part
+        and len({said.copy for said in message.done if said.event.n < blow}) > 1
     ]
-    return not history.commits and len(twice) > 1
+    return len(twice) > 1
 
 
 def skipped_the_first(history: History) -> bool:
