@@ -118,6 +118,7 @@ LIVES_IN: dict[str, set[str]] = {
         "labs.request_queue.driver_api",
         "labs.task_queue.api_known",
         "labs.task_queue.api_shapes",
+        "labs.task_queue.configuration",
         "labs.task_queue.workers.process",
     },
     "fastapi": {
@@ -137,6 +138,7 @@ LIVES_IN: dict[str, set[str]] = {
         "labs.task_queue.api_verbs",
     },
     "uvicorn": {"labs.request_queue.driver_server", "labs.task_queue.api_server"},
+    "pydantic_settings": {"labs.task_queue.configuration"},
     "prometheus_client": {"labs.task_queue.api_metrics"},
     "pydantic_core": {"labs.settings"},
     "yaml": {"labs.settings"},

@@ -37,6 +37,7 @@ COMMANDS = {
     "judge": ("labs.cli.judge", "Judge again a run that --journal kept."),
     "jobs": ("labs.cli.jobs", "A job queue: queue jobs, handle them, mend those that failed."),
     "driver": ("labs.cli.driver", "A driver: an API before a request queue, and its replicas."),
+    "task-queue": ("labs.cli.task_queue", "A task queue: its verbs, its server, its controller."),
     "proxy": ("labs.cli.proxy", "Listen to what any AMQP program says to its broker."),
     "draw": ("labs.cli.draw", "Draw a recorded conversation as a sequence diagram."),
     "dev": ("labs.cli.dev", "For those who write exercises: are they complete?"),
