@@ -1,9 +1,9 @@
-"""The picture of a judged run, whatever it ran on: a sequence of frames, or a log's partitions.
+"""The picture of a judged run, whatever it ran on: frames, a log's partitions, a task's life.
 
 `draw_run` looks at what the journal itself says of its run. Over RabbitMQ it is a sequence
 diagram; where messages are jobs they are shown by their names. On a log no wire is
-watched: there the partitions are drawn, at the commit that was too early and in the end.
-Events go in, a `Picture` comes out.
+watched: there the partitions are drawn, at the commit that was too early and in the end. In
+a table of tasks it is one task's life. Events go in, a `Picture` comes out.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any
 from labs.journal import Event
 from labs.judge.history import History
 from labs.judge.lives import Message
+from labs.pictures.claims import draw_life
+from labs.pictures.claims_reading import life
 from labs.pictures.partitions import Cell, Lane, Moment, State, draw_partitions
 from labs.pictures.picture import Picture
 from labs.pictures.sequence import TEXT_WIDTH, draw_sequence
@@ -40,6 +42,8 @@ def draw_run(
     about = next((event.data for event in events if event.kind == "run"), {})
     if "topic" in about:
         return draw_partitions(*moments(History.of(events), only or ()))
+    if "table" in about:
+        return draw_life(life(History.of(events), highlight))
     if "known_by" in about:
         events = with_names(events)
     return draw_sequence(events, highlight=highlight, only=only, width=width)
