@@ -23,6 +23,7 @@ from labs.task_queue.api_shapes import (
     Id,
     Item,
     KnownProblem,
+    Pair,
     Sizes,
     Skipped,
 )
@@ -150,7 +151,7 @@ def _add_lookups(api: APIRouter, desk: Desk) -> None:
 def _add_moves(api: APIRouter, desk: Desk) -> None:
     @api.get(
         "/get/{n_items}",
-        response_model=list[tuple[str, Any]],
+        response_model=list[Pair],
         responses=ALWAYS,
         deprecated=True,
         summary="Claim tasks: use POST /claim",

@@ -12,7 +12,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from labs.errors import LabError
 from labs.task_queue.errors import (
@@ -57,8 +57,17 @@ Owner = Annotated[
         examples=["worker-1"],
     ),
 ]
+
+
+def _whole(value: object) -> object:
+    """As JSON Schema has it, 2.0 is a whole number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Move = Annotated[
-    int, Field(ge=1, le=LARGEST_MOVE, description="the claim's `move`: no later claim has it")
+    int,
+    Field(ge=1, le=LARGEST_MOVE, description="the claim's `move`: no later claim has it"),
+    BeforeValidator(_whole),
 ]
 Lease = Annotated[float, Field(ge=0.001, le=LONGEST_DELAY_S, description="seconds")]
 Delay = Annotated[float, Field(ge=0, le=LONGEST_DELAY_S, description="seconds")]
@@ -73,7 +82,9 @@ class Wanted(BaseModel):
 class ClaimWanted(Wanted):
     """Claim tasks."""
 
-    n_items: Annotated[int, Field(ge=1, le=MAX_ITEMS, description="at most so many")] = 1
+    n_items: Annotated[
+        int, Field(ge=1, le=MAX_ITEMS, description="at most so many"), BeforeValidator(_whole)
+    ] = 1
     lease_s: Annotated[
         Lease | None,
         Field(description="seconds to settle or extend it in; else it is held until settled"),
@@ -160,6 +171,10 @@ class Item(BaseModel):
     item_id: str
     status: Annotated[int, Field(ge=0, le=3)]
     item_body: Any
+
+
+Pair = Annotated[list[Any], Field(min_length=2, max_length=2, examples=[["task-1", {"n": 1}]])]
+"""An id and a body."""
 
 
 class Described(BaseModel):

@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -38,6 +38,7 @@ from labs.task_queue.api_shapes import (
     FailWanted,
     Healthy,
     HoldWanted,
+    Pair,
     Problem,
     Purged,
     Refusals,
@@ -104,7 +105,7 @@ def _add_claims(api: APIRouter, desk: Desk) -> None:
                 desk.bell.wake_next()
                 return Answer([])
 
-    @reads(api, "/peek/{n_items}", response_model=list[tuple[str, Any]], responses=ALWAYS)
+    @reads(api, "/peek/{n_items}", response_model=list[Pair], responses=ALWAYS)
     def peek(n_items: Annotated[int, Path(ge=1, le=MAX_ITEMS)]) -> Response:
         """What would be claimed next, as pairs of id and body; nothing is moved."""
         return desk.answer(desk.queue.peek(n_items))
