@@ -30,6 +30,7 @@ def own_node(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> It
         binaries=binaries,
         amqp_port=free_port(),  # the same after a kill, for workers that come back to it
         extra_config="consumer_timeout = 3000\n",
+        management=False,  # with it, an orderly stop of RabbitMQ 3.10 takes five seconds more
     )
     node.start()
     yield node

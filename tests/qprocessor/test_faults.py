@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from labs.broker import connection
@@ -20,6 +23,25 @@ def test_a_broker_killed_under_it_ends_it_with_a_sentence(
     worker = own_qprocessor.consuming()
     own_node.kill()
     failed(worker, "connection_lost")
+
+
+@pytest.fixture
+def early_qprocessor(own_node: PrivateNode, tmp_path: Path) -> Iterator[Qprocessor]:
+    """qprocessor.py on the broker of one's own, which is not up: the test before has killed it."""
+    own_node.kill()
+    assert own_node.address
+    starter = Qprocessor(tmp_path, own_node.address.url)
+    yield starter
+    starter.end_all()
+
+
+def test_with_reconnect_it_waits_for_a_broker_that_is_not_up_yet(
+    own_node: PrivateNode, early_qprocessor: Qprocessor
+) -> None:
+    worker = early_qprocessor.start("--reconnect")
+    worker.wait_until_says("Trying again")
+    own_node.start()
+    worker.wait_until_consuming()
 
 
 def test_with_reconnect_it_comes_back_to_a_broker_that_was_killed(
@@ -55,16 +77,6 @@ def test_with_reconnect_it_makes_a_transient_queue_again(
     worker.wait_until_consuming(times=2)
     publish(own_address, "passing", ["again"])
     worker.wait_until_says("Done again")
-
-
-def test_with_reconnect_it_waits_for_a_broker_that_is_not_up_yet(
-    own_node: PrivateNode, own_qprocessor: Qprocessor
-) -> None:
-    own_node.stop()
-    worker = own_qprocessor.start("--reconnect")
-    worker.wait_until_says("Trying again")
-    own_node.start()
-    worker.wait_until_consuming()
 
 
 def test_a_wrong_password_is_no_reason_to_try_again(qprocessor: Qprocessor) -> None:

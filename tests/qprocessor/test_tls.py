@@ -54,7 +54,7 @@ def secure_broker(
         ssl_options.keyfile = {folder}/key.pem
     """
     lines = "\n".join(line.strip() for line in configuration.splitlines())
-    node = PrivateNode(folder / "node", binaries=binaries, extra_config=lines)
+    node = PrivateNode(folder / "node", binaries=binaries, extra_config=lines, management=False)
     plain = node.start()
     secure = replace(plain, host="localhost", port=port, tls=True)
     yield SecureBroker(plain, secure, folder / "certificate.pem")
