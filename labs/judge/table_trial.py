@@ -23,10 +23,13 @@ from labs.judge.bodies import make_bodies
 from labs.judge.copies import Copies, write_first
 from labs.judge.plan import Plan, Setting
 from labs.judge.program import CannotStart, Program
+from labs.judge.rules.claiming import lost_at_work
 from labs.judge.table_ground import PATIENCE_S, NotWritable, Row, TableGround
 from labs.judge.tasks import PROCESSING, Tasks, move_of
 
 LOOK_S = 0.02
+STALL_S = 0.5
+"""Where the judge itself could not look for so long, the programs may have stood still, too."""
 
 
 def run_table_trial(plan: Plan[TableTrial], setting: Setting) -> Sequence[Event]:
@@ -70,6 +73,7 @@ class TableTrial(Copies):
         self._next_id = source.randrange(100, 900)
         self._ids: dict[int, str] = {}
         self._looked = 0.0
+        self._stalled_s = 0.0
         self._tasks: Tasks = Tasks.of(self.history)
 
     # --- The table ---------------------------------------------------------------------------
@@ -134,11 +138,14 @@ class TableTrial(Copies):
 
     def catch_up(self) -> None:
         """Look at the table now and then, and take in what has happened."""
-        if time.monotonic() - self._looked > LOOK_S:
+        unseen_s = time.monotonic() - self._looked if self._looked else 0.0
+        if unseen_s > LOOK_S or not self._looked:
             self.look()
             self._looked = time.monotonic()
         known = len(self.history.events)
         super().catch_up()
+        if not self.history.struck("terminate"):  # to wait for their end is no standing still
+            self._stalled_s = max(self._stalled_s, unseen_s)
         if len(self.history.events) > known:
             self._tasks = Tasks.of(self.history)
 
@@ -152,9 +159,20 @@ class TableTrial(Copies):
                 self._record(row)
 
     def look_a_last_time(self) -> None:
-        """See what changed as the copies ended."""
+        """See what changed as the copies ended, and whether the machine may be to blame for it."""
         self.look()
         super().catch_up()
+        tasks = Tasks.of(self.history)
+        if self._stalled_s > STALL_S and any(lost_at_work(tasks, task) for task in tasks.all):
+            what = f"a lease was lost, and the machine had stood still for {self._stalled_s:.1f} s"
+            self.note("trouble", what=what)
+            self.note("fault-missed", fault="lease", why=what, by_chance=True)
+
+    def pause(self, for_s: float) -> None:
+        """Let time pass, and look on."""
+        until = time.monotonic() + for_s
+        while (left_s := until - time.monotonic()) > 0:
+            super().pause(min(left_s, LOOK_S))
 
     def _record(self, row: Row) -> None:
         owners = (_named(row.owner_was), _named(row.owner))

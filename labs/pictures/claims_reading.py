@@ -24,7 +24,8 @@ def life(history: History, body: str | None = None) -> Life:
     named = [task for task in tasks.all if task.body == body]
     task = next(iter(named), max(tasks.all, key=lambda task: len(task.changes), default=None))
     if task is None:
-        return Life("", 0.0, history.events[-1].at_s if history.events else 0.0, (), ())
+        end_s = history.events[-1].at_s if history.events else 0.0
+        return Life("", 0.0, end_s, (), (Said(0.0, "there was none"),))
     events = [c.at_s for c in task.changes] + [said.event.at_s for said in task.done]
     end_s = max(events, default=task.put.at_s)
     ends = [c.lease_s for c in task.changes if c.lease_s is not None]

@@ -264,4 +264,6 @@ def test_the_exercises_are_those_of_the_contract() -> None:
         "idempotence",
         "job-handler",
         "request-handler",
+        "claim-once",
+        "lease",
     ]

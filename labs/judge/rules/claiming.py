@@ -311,7 +311,8 @@ def taken_over(history: History) -> Finding | None:
         if after is None:
             seen = f"Nobody took {quoted(task.body)} from the {verb} {blow.copy}: in the end "
             return broken(f"{seen}{_stage(tasks, task)}.", task_life(tasks, task))
-        if end_s is not None and after.at_s > end_s + SOON_S and _somebody_idle(tasks, end_s):
+        others = [other for other in tasks.all if other is not task]
+        if end_s is not None and after.at_s > end_s + SOON_S and _all_idle(others, end_s):
             seen = f"{quoted(task.body)}, which the {verb} {blow.copy} had, was taken only "
             seen += f"{after.at_s - end_s:.1f} s after its lease had run out."
             return broken(seen, task_life(tasks, task))
@@ -323,14 +324,11 @@ def _end_of_lease(task: Task, blow: Event) -> float | None:
     return ends[-1] if ends else None
 
 
-def _somebody_idle(tasks: Tasks, since_s: float) -> bool:
-    """Whether nothing was in anybody's hands for a while from then on: who is at work may be late.
-
-    Every other task's span of work is looked at, not the one in question.
-    """
-    until_s = since_s + SOON_S
-    spans = [(c.at_s, _over_s(task, c)) for task in tasks.all for c in task.claims]
-    return not any(begin < until_s and end > since_s + SOON_S / 2 for begin, end in spans)
+def _all_idle(tasks: Sequence[Task], since_s: float) -> bool:
+    """Whether none of these tasks was in work some time later: who works may come late."""
+    spans = [(claim.at_s, _over_s(task, claim)) for task in tasks for claim in task.claims]
+    from_s, to_s = since_s + SOON_S / 2, since_s + SOON_S
+    return not any(begin < to_s and end > from_s for begin, end in spans)
 
 
 def _over_s(task: Task, claim: Change) -> float:
