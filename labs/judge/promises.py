@@ -21,6 +21,7 @@ from labs.judge.rules import (
     committing,
     failing,
     handling,
+    leasing,
     losses,
     producing,
     program,
@@ -381,33 +382,33 @@ _PROMISES: dict[str, tuple[Promise, ...]] = {
     ),
     "lease": (
         CLAIMER,
-        Promise("named", "Each claim names its owner: $OWNER.", claiming.names_its_owner),
+        Promise("named", "Each claim names its owner: $OWNER.", leasing.names_its_owner),
         Promise(
             "lease-length",
             "A lease ends LEASE seconds after it was taken or extended.",
-            claiming.lease_has_its_length,
+            leasing.lease_has_its_length,
         ),
         Promise(
             "lease-respected",
             "No task is taken from a copy before its lease has run out.",
-            claiming.lease_respected,
+            leasing.lease_respected,
             ("hold",),
         ),
         Promise(
             "lease-kept",
             "No copy loses its lease while it works.",
-            claiming.lease_kept,
+            leasing.lease_kept,
         ),
         Promise(
             "taken-over",
             "What a dead or frozen copy held is taken by another once its lease has run out.",
-            claiming.taken_over,
+            leasing.taken_over,
             ("kill", "freeze"),
         ),
         Promise(
             "owner-settles",
             "No copy marks a task as done that another holds by then.",
-            claiming.only_its_owner_settles,
+            leasing.only_its_owner_settles,
             ("freeze",),
         ),
         Promise(

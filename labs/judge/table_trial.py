@@ -23,7 +23,7 @@ from labs.judge.bodies import make_bodies
 from labs.judge.copies import Copies, write_first
 from labs.judge.plan import Plan, Setting
 from labs.judge.program import CannotStart, Program
-from labs.judge.rules.claiming import lost_at_work
+from labs.judge.rules.leasing import lost_at_work
 from labs.judge.table_ground import PATIENCE_S, NotWritable, Row, TableGround
 from labs.judge.tasks import PROCESSING, Tasks, move_of
 

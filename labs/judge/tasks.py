@@ -34,8 +34,8 @@ def move_of(
     """
     if stage is None:
         return "delete"
-    if stage == SUCCESS:
-        return SETTLE
+    if stage == SUCCESS:  # a lease that is extended when all is done changes nothing
+        return "" if stage_was == SUCCESS and extended else SETTLE
     if stage == WAITING:
         return RELEASE if stage_was in (PROCESSING, SUCCESS) else ""
     if stage_was != PROCESSING or owners[0] != owners[1]:

@@ -68,10 +68,11 @@ def _claim(tasks: Tasks, task: Task, claim: Change, killed: Sequence[float], end
     process = tasks.owners.get(claim.owner or "")
     said = [s for s in task.done if s.process is process and s.event.at_s > claim.at_s]
     done_s = said[0].event.at_s if said else None
+    over_s = min(end_s, tasks.history.events[-1].at_s)
     ends = [at_s for at_s in (*killed, done_s) if at_s is not None and at_s > claim.at_s]
     changes = (claim, *task.extensions(claim))
     leases = tuple((c.at_s, c.lease_s) for c in changes if c.lease_s is not None)
-    return Claim(claim.at_s, min(ends, default=end_s), done_s, leases)
+    return Claim(claim.at_s, min(ends, default=over_s), done_s, leases)
 
 
 def _row_says(tasks: Tasks, change: Change | None, owner: str | None) -> str:

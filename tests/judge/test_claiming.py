@@ -82,6 +82,7 @@ def test_where_there_was_no_task_nothing_can_be_said(slug: str, promise: str) ->
         ("processing", "success", ("A", "A"), False, "settle"),
         ("waiting", "success", (None, None), False, "settle"),
         ("success", "success", ("A", "A"), False, "settle"),
+        ("success", "success", ("A", "A"), True, ""),
         ("processing", "waiting", ("A", None), False, "release"),
         ("processing", None, ("A", None), False, "delete"),
     ],

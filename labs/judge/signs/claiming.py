@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from labs.judge.history import History
 from labs.judge.lives import Process
-from labs.judge.rules import claiming
+from labs.judge.rules import claiming, leasing
 from labs.judge.tasks import CLAIM, EXTEND, PROCESSING, Change, Task, Tasks
 
 LOCKED = ("database is locked", "SQLITE_BUSY", "database table is locked")
@@ -92,12 +92,12 @@ def one_name_for_all(history: History) -> bool:
 
 def another_clock(history: History) -> bool:
     """A lease ends hours away from where it should, or its end is no number."""
-    tasks, lease_s = Tasks.of(history), claiming.agreed_s(history)
+    tasks, lease_s = Tasks.of(history), leasing.agreed_s(history)
     changes = [c for t in tasks.all for c in t.changes if c.move in (CLAIM, EXTEND)]
-    offs = [claiming.off_by_s(change, lease_s) for change in changes]
+    offs = [leasing.off_by_s(change, lease_s) for change in changes]
     ends = [change.event.data.get("lease_end") for change in changes]
     return any(
-        abs(off) > claiming.OTHER_CLOCK_S if off is not None else end is not None
+        abs(off) > leasing.OTHER_CLOCK_S if off is not None else end is not None
         for off, end in zip(offs, ends, strict=True)
     )
 
@@ -107,7 +107,7 @@ def _too_soon(tasks: Tasks) -> list[tuple[Task, Change]]:
         (task, change)
         for task in tasks.all
         for change in task.changes
-        if change.takes_away and claiming.is_too_soon(change)
+        if change.takes_away and leasing.is_too_soon(change)
     ]
 
 
@@ -138,7 +138,7 @@ def settled_what_it_had_lost(history: History) -> bool:
         change.move == CLAIM and any(c.owner == change.owner for c in _before(task, change))
         for task, change in _too_soon(tasks)
     )
-    return took_back or any(claiming.settled_by_a_former_owner(tasks, t) for t in tasks.all)
+    return took_back or any(leasing.settled_by_a_former_owner(tasks, t) for t in tasks.all)
 
 
 def _before(task: Task, change: Change) -> list[Change]:
@@ -167,13 +167,13 @@ def claimed_all_at_once(history: History) -> bool:
 
 
 def _lost(tasks: Tasks) -> list[tuple[Task, Change]]:
-    return [(t, change) for t in tasks.all for change in claiming.lost_at_work(tasks, t)]
+    return [(t, change) for t in tasks.all for change in leasing.lost_at_work(tasks, t)]
 
 
 def extended_too_seldom(history: History) -> bool:
     """A lease was lost that had been extended, or leases were extended when they had run out."""
     tasks = Tasks.of(history)
-    claims = [(task, claiming.claim_before(task, change)) for task, change in _lost(tasks)]
+    claims = [(task, leasing.claim_before(task, change)) for task, change in _lost(tasks)]
     if any(claim and task.extensions(claim) for task, claim in claims):
         return True
     extensions = [c for task in tasks.all for c in task.changes if c.move == EXTEND]
