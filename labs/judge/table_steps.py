@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from labs.judge.copies import QUIET_S
 from labs.judge.plan import GaveUp
-from labs.judge.rules.claiming import side_by_side
+from labs.judge.rules.claiming import claimed_once, every_task_done_once, side_by_side
 from labs.judge.steps import START_S
 from labs.judge.table_trial import TableTrial
 from labs.judge.tasks import PROCESSING, Task
@@ -117,12 +117,16 @@ class Contend:
             free_s = trial.now_s()
             TasksDone().run(trial)
             struck += _claimed_together(trial, free_s)
-            one_by_one = side_by_side(trial.history).outcome is Outcome.BROKEN
-            if struck == self.enough or one_by_one:  # who never works side by side never contends
+            if struck == self.enough or self._is_seen(trial):
                 break
         if not struck:
             why = "no two copies wanted a task at the same time"
             trial.note("fault-missed", fault="hold", why=why, by_chance=len(trial.running()) > 1)
+
+    def _is_seen(self, trial: TableTrial) -> bool:
+        """Whether more of the same would show nothing new; who works one by one never contends."""
+        rules = (claimed_once, every_task_done_once, side_by_side)
+        return any(rule(trial.history).outcome is Outcome.BROKEN for rule in rules)
 
 
 @dataclass(frozen=True)

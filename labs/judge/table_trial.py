@@ -23,13 +23,11 @@ from labs.judge.bodies import make_bodies
 from labs.judge.copies import Copies, write_first
 from labs.judge.plan import Plan, Setting
 from labs.judge.program import CannotStart, Program
-from labs.judge.rules.leasing import lost_at_work
+from labs.judge.rules.leasing import STALL_S, lost_at_work, lost_to_the_machine
 from labs.judge.table_ground import PATIENCE_S, NotWritable, Row, TableGround
 from labs.judge.tasks import PROCESSING, Tasks, move_of
 
 LOOK_S = 0.02
-STALL_S = 0.5
-"""Where the judge itself could not look for so long, the programs may have stood still, too."""
 
 
 def run_table_trial(plan: Plan[TableTrial], setting: Setting) -> Sequence[Event]:
@@ -73,7 +71,7 @@ class TableTrial(Copies):
         self._next_id = source.randrange(100, 900)
         self._ids: dict[int, str] = {}
         self._looked = 0.0
-        self._stalled_s = 0.0
+        self._stalls: list[tuple[float, float]] = []
         self._tasks: Tasks = Tasks.of(self.history)
 
     # --- The table ---------------------------------------------------------------------------
@@ -144,8 +142,9 @@ class TableTrial(Copies):
             self._looked = time.monotonic()
         known = len(self.history.events)
         super().catch_up()
-        if not self.history.struck("terminate"):  # to wait for their end is no standing still
-            self._stalled_s = max(self._stalled_s, unseen_s)
+        # To wait for their end is no standing still.
+        if unseen_s > STALL_S and not self.history.struck("terminate"):
+            self._stalls.append((self.now_s() - unseen_s, self.now_s()))
         if len(self.history.events) > known:
             self._tasks = Tasks.of(self.history)
 
@@ -163,8 +162,10 @@ class TableTrial(Copies):
         self.look()
         super().catch_up()
         tasks = Tasks.of(self.history)
-        if self._stalled_s > STALL_S and any(lost_at_work(tasks, task) for task in tasks.all):
-            what = f"a lease was lost, and the machine had stood still for {self._stalled_s:.1f} s"
+        lost = [(task, change) for task in tasks.all for change in lost_at_work(tasks, task)]
+        lease_s = self.plan.lease_s or 0.0
+        if any(lost_to_the_machine(t, change, self._stalls, lease_s) for t, change in lost):
+            what = "a lease was lost while the machine stood still"
             self.note("trouble", what=what)
             self.note("fault-missed", fault="lease", why=what, by_chance=True)
 

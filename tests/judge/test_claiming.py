@@ -7,9 +7,10 @@ import pytest
 from labs.judge.judging import judge_journals
 from labs.judge.promises import PROMISES
 from labs.judge.rules.finding import Finding
+from labs.judge.rules.leasing import lost_at_work, lost_to_the_machine
 from labs.judge.tasks import Tasks, move_of
 from labs.judge.verdicts import Outcome
-from tests.judge.table_tale import TableTale
+from tests.judge.table_tale import LEASE_S, TableTale
 
 LONG = "x" * 50
 """Its work lasts 5 s, and a lease 2."""
@@ -257,6 +258,24 @@ def test_a_copy_that_was_thawed_is_to_blame_again() -> None:
     tale = TableTale.leased().put("x", LONG).claims("A", "x").is_frozen("A", "x").wait(2.1)
     tale.does("B", "x").is_thawed("A").claims("A", LONG).wait(2.1).claims("B", LONG)
     assert outcome(tale, "lease-kept") is Outcome.BROKEN
+
+
+@pytest.mark.parametrize(
+    ("extended", "stall_s", "expected"),
+    [(True, 0.7, True), (True, 0.4, False), (False, 0.7, False), (False, 1.2, True)],
+)
+def test_a_machine_that_stood_still_may_be_to_blame_for_the_loss(
+    extended: bool, stall_s: float, expected: bool
+) -> None:
+    tale = TableTale.leased().put(LONG).claims("A", LONG)
+    if extended:
+        tale.extends(LONG)
+    tale.wait(2.1).claims("B", LONG)
+    tasks = Tasks.of(tale.history)
+    ((task, (lost,)),) = [(task, lost_at_work(tasks, task)) for task in tasks.all]
+    end_s = lost.lease_was_s or 0.0
+    stalls = [(end_s - stall_s, end_s + 1.0), (end_s + 2.0, end_s + 9.0)]
+    assert lost_to_the_machine(task, lost, stalls, LEASE_S) is expected
 
 
 def test_what_the_dead_had_must_be_taken_and_soon() -> None:

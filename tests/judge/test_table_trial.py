@@ -199,23 +199,35 @@ def test_the_same_journals_give_the_same_report(
     assert any(event.name == EXTEND for event in lease[0])
 
 
-def test_no_rabbitmq_is_asked_for(tmp_path: Path) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "labs", "check", "claim-once", "--json", "--", "echo", "hi"],
+def types(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """What a learner types, where there is no broker."""
+    return subprocess.run(
+        [sys.executable, "-m", "labs", *words],
         env={
             **os.environ,
             "AMQP_URL": "amqp://nobody:x@127.0.0.1:1/%2F",
-            "LABS_HOME": str(tmp_path),
+            "LABS_HOME": str(home / ".labs"),
         },
+        cwd=home,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
+
+
+def test_no_rabbitmq_is_asked_for_and_the_run_can_be_judged_and_drawn_again(tmp_path: Path) -> None:
+    ran = types(
+        tmp_path, "check", "claim-once", "--json", "--journal", "run.jsonl", "--", "echo", "hi"
+    )
     report = json.loads(ran.stdout)
     assert (ran.returncode, report["outcome"]) == (1, "broken"), ran.stderr
     assert report["verdicts"][0]["promise"] == "contract"
     assert "ended by itself" in report["verdicts"][0]["seen"]
+    again = types(tmp_path, "judge", "run.jsonl", "--json")
+    assert again.returncode == 1
+    assert json.loads(again.stdout)["verdicts"] == report["verdicts"]
+    assert "its row: waiting from" in types(tmp_path, "draw", "run.jsonl").stdout
 
 
 def test_a_program_that_never_commits_is_told_so_and_nothing_is_left_of_it(

@@ -23,6 +23,8 @@ LONGER, LONGER_S = 1.2, 0.1
 """A lease may be so many times as long as agreed, and so much longer."""
 OTHER_CLOCK_S = 30.0
 """An end that is so far off was not told by this clock."""
+STALL_S = 0.5
+"""Where the judge itself could not look for so long, the programs may have stood still, too."""
 SOON_S = 2.0
 """So long after the end of a lease the task is in somebody's hands again."""
 
@@ -126,6 +128,19 @@ def lost_at_work(tasks: Tasks, task: Task) -> list[Change]:
         if since and not tasks.was_struck(change.owner_was, since, change.event):
             found.append(change)
     return found
+
+
+def lost_to_the_machine(
+    task: Task, lost: Change, stalls: Sequence[tuple[float, float]], lease_s: float
+) -> bool:
+    """Whether a program that extends its leases well could have lost this one, too.
+
+    `stalls`: from when to when the judge itself could not go on, and the programs perhaps neither.
+    """
+    end_s, claim = lost.lease_was_s or 0.0, claim_before(task, lost)
+    during_s = [min(end, end_s) - max(begin, end_s - lease_s) for begin, end in stalls]
+    has_tried = claim is not None and bool(task.extensions(claim))
+    return max(during_s, default=0.0) > (STALL_S if has_tried else lease_s / 2)
 
 
 def claim_before(task: Task, change: Change) -> Change | None:
