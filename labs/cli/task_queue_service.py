@@ -121,7 +121,7 @@ def _token(settings: TaskQueueSettings, file: Path | None, no_auth: bool) -> str
 @click.command()
 @click.option(
     "--worker-interface",
-    type=click.Choice(["process", "argo-workflows"]),
+    type=click.Choice(["process", "rabbit", "argo-workflows"]),
     help="What runs the tasks.",
 )
 @click.option(
@@ -132,6 +132,7 @@ def _token(settings: TaskQueueSettings, file: Path | None, no_auth: bool) -> str
 @click.option(
     "--path-to-scripts", metavar="FOLDER", type=click.Path(path_type=Path), help="Of process."
 )
+@click.option("--rabbit-queue", metavar="NAME", help="Of rabbit: what its workers consume; tasks.")
 @click.option("--endpoint", metavar="URL", help="Of argo-workflows: its API.")
 @click.option("--namespace", metavar="NAME", help="Of argo-workflows: Kubernetes' namespace.")
 @click.option(
@@ -163,6 +164,10 @@ def controller(resources: tuple[str, ...], once: bool, as_json: bool, **flags: A
     Scripts of a folder, four at a time; tasks are {"file_name": "work.py", "args": ["7"]}:
       labs task-queue controller --worker-interface process \\
         --path-to-scripts ./scripts --processing-limit 4
+
+    \b
+    Messages for any number of ./qprocessor.py --acknowledge --routing-key tasks:
+      AMQP_URL=$(labs env) labs task-queue controller --worker-interface rabbit
 
     \b
     Workflows on Argo, the tasks in PostgreSQL; tasks are {"submit_body": {…}}:

@@ -8,15 +8,13 @@ An error is answered by its type, with its kind, its sentence and its remedy; ne
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Security
-from fastapi.security import HTTPBearer
+from fastapi import FastAPI
 
 from labs.task_queue import api_known, api_verbs
-from labs.task_queue.api_answers import UNAUTHORISED, Desk, answer_errors
+from labs.task_queue.api_answers import Desk, answer_errors
 from labs.task_queue.api_guard import BODY_WITHIN_S, MAX_BODY_BYTES, Guard
 from labs.task_queue.queue import TaskQueue
 
-PREFIX = "/api/v1/queue"
 ABOUT = """Tasks move through stages: WAITING (0), PROCESSING (1), SUCCESS (2), FAIL (3).
 
 Claim with a lease, and settle with the claim's `owner` and `move`: then a worker that dies loses
@@ -48,12 +46,14 @@ def create_app(
     )
     desk = Desk(queue)
     app.state.bell = desk.bell
-    # The guard asks for the token; this says so in the document.
-    secured = [] if token is None else [Security(HTTPBearer(auto_error=False))]
-    refused = {} if token is None else UNAUTHORISED
-    for router in (api_known.router(desk), api_verbs.router(desk)):
-        app.include_router(router, prefix=PREFIX, dependencies=secured, responses=refused)
-    app.include_router(api_verbs.open_router(desk), prefix=PREFIX)
+    wants_token = token is not None
+    for router in (
+        api_known.router(desk, token=wants_token),
+        api_verbs.router(desk, token=wants_token),
+        api_verbs.open_router(desk),
+    ):
+        # Not by include_router, which reads the paths anew, less strictly.
+        app.router.routes.extend(router.routes)
     answer_errors(app, desk)
     app.add_middleware(
         Guard,

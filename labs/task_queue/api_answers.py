@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, NoReturn
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from labs.errors import LabError
@@ -25,6 +27,8 @@ from labs.task_queue.queue import TaskQueue
 from labs.task_queue.tasks import Json
 
 logger = logging.getLogger(__name__)
+
+PREFIX = "/api/v1/queue"
 
 Responses = dict[int | str, dict[str, Any]]
 BAD_REQUEST: Responses = {422: {"model": BadRequest, "description": "Not as it must be"}}
@@ -88,7 +92,14 @@ class Desk:
 
 
 class StrictRoute(APIRoute):
-    """A route whose requests are read as strict JSON."""
+    """A route whose requests are read as strict JSON, and whose path ends where it ends."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # An id may hold line breaks. The usual `.` stops at one, and the usual `$` passes over
+        # one at the end: the task `a` would be found where `a` and a line break was asked for.
+        whole = self.path_regex.pattern.removesuffix("$") + r"\Z"
+        self.path_regex = re.compile(whole, re.DOTALL)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The usual handler, given a stricter request."""
@@ -116,6 +127,16 @@ class _StrictRequest(Request):
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def strict_router(*, token: bool) -> APIRouter:
+    """A router of strict routes; the guard asks for the token, this says so in the document."""
+    return APIRouter(
+        prefix=PREFIX,
+        route_class=StrictRoute,
+        dependencies=[Security(HTTPBearer(auto_error=False))] if token else [],
+        responses=UNAUTHORISED if token else {},
+    )
 
 
 def reads(

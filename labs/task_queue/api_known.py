@@ -16,7 +16,7 @@ from fastapi import APIRouter, Body, Path, Query, Response
 from pydantic import Field
 from starlette.responses import StreamingResponse
 
-from labs.task_queue.api_answers import ALWAYS, WITH_BODY, Answer, Desk, StrictRoute, reads
+from labs.task_queue.api_answers import ALWAYS, WITH_BODY, Answer, Desk, reads, strict_router
 from labs.task_queue.api_shapes import (
     MAX_ITEMS,
     Described,
@@ -61,9 +61,9 @@ NO_STAGE = {
 }
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: Desk, *, token: bool) -> APIRouter:
     """The known paths."""
-    api = APIRouter(route_class=StrictRoute)
+    api = strict_router(token=token)
     _add_looks(api, desk)
     _add_lookups(api, desk)
     _add_moves(api, desk)

@@ -25,8 +25,8 @@ from labs.task_queue.api_answers import (
     Answer,
     Desk,
     Responses,
-    StrictRoute,
     reads,
+    strict_router,
 )
 from labs.task_queue.api_metrics import CONTENT_TYPE
 from labs.task_queue.api_shapes import (
@@ -65,9 +65,9 @@ NOT_MOVED: Responses = {
 }
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: Desk, *, token: bool) -> APIRouter:
     """The paths that want the token."""
-    api = APIRouter(route_class=StrictRoute)
+    api = strict_router(token=token)
     _add_claims(api, desk)
     _add_settling(api, desk)
     _add_holding(api, desk)
@@ -77,7 +77,7 @@ def router(desk: Desk) -> APIRouter:
 
 def open_router(desk: Desk) -> APIRouter:
     """The path that wants none."""
-    api = APIRouter(route_class=StrictRoute)
+    api = strict_router(token=False)
     health = Health(desk)
     reads(api, "/health", response_model=Healthy, responses=AWAY)(health.answer)
     return api

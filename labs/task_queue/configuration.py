@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -46,6 +45,7 @@ class WorkerKind(StrEnum):
 
     ARGO = "argo-workflows"
     PROCESS = "process"
+    RABBIT = "rabbit"
 
 
 def _named(*names: str, default: Any = None, about: str, **more: Any) -> Any:
@@ -103,7 +103,7 @@ class TaskQueueSettings(BaseSettings):
     )
 
     worker_interface: WorkerKind | None = Field(
-        default=None, description="what runs the tasks: `process` or `argo-workflows`"
+        default=None, description="what runs the tasks: `process`, `rabbit` or `argo-workflows`"
     )
     worker_interface_id: str | None = Field(
         default=None, description="the controller's own name, the same after a restart"
@@ -111,6 +111,10 @@ class TaskQueueSettings(BaseSettings):
     path_to_scripts: Path | None = Field(
         default=None, description="of `process`: the folder of scripts"
     )
+    amqp_url: SecretStr | None = Field(
+        default=None, description="of `rabbit`: the broker, as `amqp://user:password@host/vhost`"
+    )
+    rabbit_queue: str = Field(default="tasks", description="of `rabbit`: what its workers consume")
     endpoint: str | None = Field(default=None, description="of `argo-workflows`: the API's URL")
     namespace: str | None = Field(
         default=None, description="of `argo-workflows`: Kubernetes' namespace"
@@ -263,8 +267,10 @@ def table() -> str:
 
 def flag_of(field: str) -> str | None:
     """The flag of a setting; None for what is set by the environment or a file alone."""
-    if field == "task_queue_token" or field == "argo_token" or field.startswith("sql_queue_"):
+    if field in ("task_queue_token", "argo_token", "amqp_url") or field.startswith("sql_queue_"):
         return None
+    if field == "resource_limits":
+        return "--resource"
     name = {"fsspec_s3_endpoint_url": "s3_endpoint_url"}.get(field, field)
     return "--" + name.removeprefix("task_queue_").replace("_", "-")
 
@@ -326,10 +332,9 @@ def _store_of(settings: TaskQueueSettings) -> TaskQueue:
 
 
 def _s3(base_path: str, endpoint: str | None) -> TaskQueue:
-    made: TaskQueue = import_module("labs.task_queue.s3").json_s3_queue(
-        base_path, endpoint=endpoint
-    )
-    return made
+    from labs.task_queue.s3 import json_s3_queue
+
+    return json_s3_queue(base_path, endpoint_url=endpoint)
 
 
 def open_url(url: str, *, queue_name: str = "tasks", token: str | None = None) -> TaskQueue:
@@ -355,6 +360,7 @@ def open_url(url: str, *, queue_name: str = "tasks", token: str | None = None) -
 NEEDS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("worker_interface", "argo-workflows"): ("worker_interface_id", "endpoint", "namespace"),
     ("worker_interface", "process"): ("path_to_scripts",),
+    ("worker_interface", "rabbit"): ("amqp_url",),
     ("queue_implementation", "sql-json"): ("connection_string", "queue_name"),
     ("queue_implementation", "s3-json"): ("s3_base_path",),
     ("event_store_implementation", "sql-json"): (

@@ -164,8 +164,8 @@ def check(settings: TaskQueueSettings) -> None:
     if settings.worker_interface is None:
         raise BadInput(
             "It is not said what shall run the tasks.",
-            remedy="Take --worker-interface process with --path-to-scripts FOLDER, or "
-            "--worker-interface argo-workflows.",
+            remedy="Take --worker-interface process with --path-to-scripts FOLDER, rabbit with "
+            "AMQP_URL set, or argo-workflows.",
         )
     fits, wrong = validate_args(
         {
@@ -198,6 +198,15 @@ def worker_of(settings: TaskQueueSettings) -> Worker:
             settings.endpoint or "",
             settings.namespace or "",
             token=None if token is None else token.get_secret_value(),
+        )
+    if settings.worker_interface is WorkerKind.RABBIT:
+        from labs.task_queue.workers.rabbit import RabbitWorker
+
+        assert settings.amqp_url is not None, "check() wants it"
+        return RabbitWorker(
+            settings.amqp_url.get_secret_value(),
+            queue=settings.rabbit_queue,
+            name=settings.worker_interface_id,
         )
     from labs.task_queue.workers.process import ProcessWorker
 
