@@ -217,6 +217,7 @@ def arguments(data: Path, port: int) -> list[str]:
         "ip": "127.0.0.1",
         "ip.bind": "127.0.0.1",
         "bucket": BUCKET,
+        "s3.autoCreateBucket": "false",
         "webdav": "false",
         "admin.ui": "false",
         "master.telemetry": "false",

@@ -14,6 +14,13 @@ import pytest
 from labs.task_queue.events import EventStore
 from labs.task_queue.queue import TaskQueue
 from tests.task_queue.postgres import fresh_database, own_postgres, postgres_url
+from tests.task_queue.s3 import (
+    events_s3_store,
+    own_s3,
+    s3_place,
+    s3_store,
+    s3_store_of_the_run,
+)
 from tests.task_queue.served import api_memory_store, memory_server
 from tests.task_queue.sql_stores import (
     events_postgres_store,
@@ -30,15 +37,20 @@ __all__ = [
     "api_memory_store",
     "events_memory_store",
     "events_postgres_store",
+    "events_s3_store",
     "events_sqlite_store",
     "fresh_database",
     "memory_event_store",
     "memory_server",
     "memory_store",
     "own_postgres",
+    "own_s3",
     "postgres_event_store",
     "postgres_store",
     "postgres_url",
+    "s3_place",
+    "s3_store",
+    "s3_store_of_the_run",
     "sqlite_event_store",
     "sqlite_store",
     "sqlite_url",
@@ -51,6 +63,8 @@ STORES = [
     "events_sqlite",
     "postgres",
     "events_postgres",
+    "s3",
+    "events_s3",
     "api_memory",
 ]
 EVENT_STORES = [
