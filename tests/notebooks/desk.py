@@ -94,10 +94,15 @@ class Desk:
         """The queues in the vhost and the processes of this desk that are there now, in words."""
         with Management(self.administrator) as management:
             queues = [f"queue {q['name']}" for q in management.queues(self.address.vhost)]
+        return queues + self.running()
+
+    def running(self) -> list[str]:
+        """The workers and the stores of this desk that run now, in words."""
         running = processes.carrying("LABS_HOME", str(self.home))
         # A lab's own broker has this environment too; whoever runs qprocessor.py is a worker.
         lines = [" ".join(process.cmdline()) for process in running if process.is_running()]
-        return queues + [f"process {line}" for line in lines if ".py" in line]
+        ours = (".py", "postgres", "local_s3", "weed")
+        return [f"process {line}" for line in lines if any(word in line for word in ours)]
 
 
 class Run:
