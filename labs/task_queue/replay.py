@@ -87,6 +87,7 @@ def _moved(event: Event) -> Moved:
 
 def _likely(stage_from: Stage, stage_to: Stage | None) -> Move:
     """The first move of the table that leads so."""
-    return next(
-        move for move, way in MOVES.items() if stage_from in way.sources and stage_to == way.target
-    )
+    for move, way in MOVES.items():
+        if stage_from in way.sources and stage_to == way.target:
+            return move
+    raise ValueError(f"No move leads from {stage_from!r} to {stage_to!r}.")
