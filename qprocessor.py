@@ -185,6 +185,8 @@ class Message:
     tag: int
     redelivered: bool
     message_id: str | None
+    reply_to: str | None  # whoever sent it waits there for an answer,
+    correlation_id: str | None  # by which they know to what
     body: bytes
     number: int = 0  # the how many-th of this process, once it is received
 
@@ -271,13 +273,14 @@ class Subscription(threading.Thread):
         self.parameters, self.worker, self.settings = parameters, worker, worker.settings
         self.connection: pika.BlockingConnection | None = None
         self.channel: Any = None
-        self.worked_on: deque[Message] = deque()  # and not yet acknowledged
+        self.worked_on: deque[Message] = deque()  # and not yet settled
         self.settled_up_to = 0  # on this channel, every message up to this tag is settled
+        self.confirms = False  # whether the broker confirms what is published on it
         self.cancelled = False
         self.closing = threading.Event()
 
-    def acknowledge(self, message: Message) -> None:
-        """Acknowledge this message."""
+    def settle(self, message: Message) -> None:
+        """Answer this message, if it asks for an answer, and acknowledge it."""
         self.worked_on.append(message)
         if threading.current_thread() is not self:
             self._wish(self._settle)
@@ -333,7 +336,7 @@ class Subscription(threading.Thread):
             arguments = {"x-queue-type": settings.queue_type} if settings.queue_type else None
             channel.queue_declare(settings.queue, durable=settings.durable, arguments=arguments)
         channel.basic_qos(prefetch_count=settings.prefetch)
-        self.channel, self.settled_up_to = channel, 0
+        self.channel, self.settled_up_to, self.confirms = channel, 0, False
 
     def _consume(self) -> None:
         consume = partial(
@@ -350,6 +353,8 @@ class Subscription(threading.Thread):
                         method.delivery_tag,
                         method.redelivered,
                         properties.message_id,
+                        properties.reply_to,
+                        properties.correlation_id,
                         body,
                     )
                 )
@@ -369,6 +374,10 @@ class Subscription(threading.Thread):
             message = self.worked_on.popleft()
             if message.channel is not self.channel or not self.channel.is_open:
                 continue  # its connection is lost: the broker has put it back in the queue
+            if message.reply_to:
+                self._answer(message)
+            if not self.settings.acknowledge:
+                continue
             if message.tag == self.settled_up_to + 1:
                 self.settled_up_to += 1
             else:  # one before it was lost
@@ -377,6 +386,18 @@ class Subscription(threading.Thread):
         if self.settled_up_to > before:
             # `multiple` settles all up to this tag: right only because none before it is open.
             self.channel.basic_ack(self.settled_up_to, multiple=True)
+
+    def _answer(self, message: Message) -> None:
+        # Before the acknowledgement, and not until the broker has it: to die in between makes
+        # a second answer, which its reader can tell by the correlation_id. The other way round
+        # it would make none.
+        if not self.confirms:
+            self.channel.confirm_delivery()
+            self.confirms = True
+        properties = pika.BasicProperties(
+            correlation_id=message.correlation_id, delivery_mode=pika.DeliveryMode.Persistent
+        )
+        self.channel.basic_publish("", message.reply_to, b'"done"', properties)
 
     def _pause(self, failure: Failure) -> None:
         # Growing, so as not to press a broker in trouble; random, so that a hundred workers
@@ -473,8 +494,8 @@ class Worker:
             work_s = self.work_on(message, bool(crash)) if settings.delay or crash else 0.0
             counts.done += 1
             voice.tell("done", message, work_s=work_s)
-            if settings.acknowledge:
-                self.subscription.acknowledge(message)
+            if settings.acknowledge or message.reply_to:
+                self.subscription.settle(message)
         self.idle_since = time.monotonic()
         if number == settings.max_messages:
             self.stop("max-messages")
@@ -553,7 +574,7 @@ class Worker:
 
 HELP = """Take messages from a queue on RabbitMQ and pretend to work on them: one second for each
 character of the message, or as --delay says. It prints what it receives and what is done,
-and can lose messages, or crash, on purpose.
+and can lose messages, or crash, on purpose. A message with a reply_to gets an answer there.
 
 \b
   ./qprocessor.py                              consume the queue hello

@@ -101,6 +101,7 @@ LIVES_IN: dict[str, set[str]] = {
         "labs.job_queue.rabbitmq_publishing",
         "labs.job_queue.rabbitmq_consuming",
         "labs.job_queue.rabbitmq_getting",
+        "labs.task_queue.workers.rabbit",
     },
     "pamqp": {"labs.amqp"},
     "httpx": {
@@ -156,6 +157,7 @@ LIVES_IN: dict[str, set[str]] = {
         "labs.task_queue.sql_database",
         "labs.task_queue.sql_events",
     },
+    "urllib3": {"labs.task_queue.s3_bucket"},
     "click": {"qprocessor", "labs.cli"},
     "rich": {"labs.cli"},
 }

@@ -55,8 +55,10 @@ LEASE_S = 24 * 3600.0
 DOWN = (WorkerUnreachable, ConnectionError, TimeoutError)
 """What a worker raises when nobody is to blame."""
 TRIES = 3
-"""After so many, a task that alone can't be sent, while the worker answers, is set aside."""
-SET_ASIDE_S = 60.0
+PATIENT_S = 30.0
+"""After so many tries, and so long, a task that alone can't be sent, while the worker answers,
+is set aside: others may have more luck."""
+SET_ASIDE_S = 300.0
 PAGE = 1000
 WHY_CHARACTERS = 2000
 VANISHED = "The worker does not know the job any more: it was sent, and is gone."
@@ -73,6 +75,8 @@ class _Job:
     """Whether the worker certainly has taken it."""
     tries: int = 0
     """Of sending it; and, once it has ended, of asking what came of it."""
+    since_s: float = 0.0
+    """When the first of them was, by the clock that only goes forward."""
     why: str = ""
     """Why it could not be sent."""
 
@@ -261,6 +265,7 @@ class WorkQueue:
     def _send(self, job: _Job) -> bool:
         """Send a job; False: it has failed, or it is in doubt and will be sent again."""
         id_, body = job.claim
+        job.since_s = job.since_s if job.tries else time.monotonic()
         job.tries += 1
         try:
             if self._statuses and id_ in self._statuses:  # left over from an earlier attempt
@@ -317,6 +322,8 @@ class WorkQueue:
             if not isinstance(error, (*DOWN, LabError)):
                 log.exception("The worker's poll_all_status failed")
             self._patience.rest(error)
+            for id_ in self._doubtful():  # it is not the task
+                self._jobs[id_].tries = 0
             return False
         self._patience.well()
         if self._statuses is None:
@@ -399,7 +406,7 @@ class WorkQueue:
         """Send again what the worker does not have."""
         for id_ in self._doubtful():
             job = self._jobs[id_]
-            if job.tries >= TRIES:
+            if job.tries >= TRIES and time.monotonic() - job.since_s >= PATIENT_S:
                 log.warning("The task %r is set aside: %s", id_, job.why)
                 self._hand_back(job, delay_s=SET_ASIDE_S)
             elif not self._patience.resting:

@@ -388,8 +388,9 @@ def test_a_job_in_doubt_is_sent_again_unless_the_worker_has_it(
 
 
 def test_a_task_that_alone_can_not_be_sent_is_set_aside_for_the_others(
-    work: WorkQueue, worker: Touchy
+    work: WorkQueue, worker: Touchy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("labs.task_queue.work_queue.PATIENT_S", 0)
     worker.wrong["send", "task 0"] = WorkerUnreachable("500.")
     for _ in range(TRIES + 1):
         work.push_next_jobs()
