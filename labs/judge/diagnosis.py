@@ -141,7 +141,7 @@ SIGNS: Sequence[Row] = (
     Row(62, _OTHERS, claiming.settled_what_it_had_lost, _LEASE),
     Row(65, frozenset({"lease-kept", "done"}), claiming.claimed_all_at_once, _LEASE),
     Row(61, frozenset({"lease-kept"}), claiming.extended_too_seldom, _LEASE),
-    Row(60, frozenset({"lease-kept"}), claiming.never_extended, _LEASE),
+    Row(60, frozenset({"lease-kept"}), claiming.lost_a_lease, _LEASE),
     Row(63, frozenset({"taken-over"}), claiming.left_to_the_dead, _LEASE),
     # sharing
     Row(19, frozenset({"one-at-a-time", "none-idle", "shared"}), settling.no_limit),

@@ -23,6 +23,7 @@ from labs.judge.bodies import make_bodies
 from labs.judge.copies import Copies, write_first
 from labs.judge.plan import Plan, Setting
 from labs.judge.program import CannotStart, Program
+from labs.judge.pulse import Pulse
 from labs.judge.rules.leasing import STALL_S, lost_at_work, lost_to_the_machine
 from labs.judge.table_ground import PATIENCE_S, NotWritable, Row, TableGround
 from labs.judge.tasks import PROCESSING, Tasks, move_of
@@ -71,7 +72,7 @@ class TableTrial(Copies):
         self._next_id = source.randrange(100, 900)
         self._ids: dict[int, str] = {}
         self._looked = 0.0
-        self._stalls: list[tuple[float, float]] = []
+        self._pulse = Pulse(self.now_s, STALL_S)
         self._tasks: Tasks = Tasks.of(self.history)
 
     # --- The table ---------------------------------------------------------------------------
@@ -83,8 +84,9 @@ class TableTrial(Copies):
 
     @contextmanager
     def stage(self) -> Iterator[None]:
-        """There is nothing between the copies and the table."""
-        yield
+        """There is nothing between the copies and the table; whether time goes on is looked at."""
+        with self._pulse:
+            yield
 
     def start(self, copy: str) -> Program:
         """Start it, with a name that nobody else has ever had."""
@@ -136,15 +138,11 @@ class TableTrial(Copies):
 
     def catch_up(self) -> None:
         """Look at the table now and then, and take in what has happened."""
-        unseen_s = time.monotonic() - self._looked if self._looked else 0.0
-        if unseen_s > LOOK_S or not self._looked:
+        if time.monotonic() - self._looked > LOOK_S:
             self.look()
             self._looked = time.monotonic()
         known = len(self.history.events)
         super().catch_up()
-        # To wait for their end is no standing still.
-        if unseen_s > STALL_S and not self.history.struck("terminate"):
-            self._stalls.append((self.now_s() - unseen_s, self.now_s()))
         if len(self.history.events) > known:
             self._tasks = Tasks.of(self.history)
 
@@ -161,13 +159,18 @@ class TableTrial(Copies):
         """See what changed as the copies ended, and whether the machine may be to blame for it."""
         self.look()
         super().catch_up()
-        tasks = Tasks.of(self.history)
-        lost = [(task, change) for task in tasks.all for change in lost_at_work(tasks, task)]
-        lease_s = self.plan.lease_s or 0.0
-        if any(lost_to_the_machine(t, change, self._stalls, lease_s) for t, change in lost):
+        if self.plan.lease_s and self._lost_to_the_machine(self.plan.lease_s):
             what = "a lease was lost while the machine stood still"
             self.note("trouble", what=what)
             self.note("fault-missed", fault="lease", why=what, by_chance=True)
+
+    def _lost_to_the_machine(self, lease_s: float) -> bool:
+        tasks, stalls = Tasks.of(self.history), self._pulse.stalls
+        return any(
+            lost_to_the_machine(task, change, stalls, lease_s)
+            for task in tasks.all
+            for change in lost_at_work(tasks, task)
+        )
 
     def pause(self, for_s: float) -> None:
         """Let time pass, and look on."""

@@ -24,7 +24,7 @@ LONGER, LONGER_S = 1.2, 0.1
 OTHER_CLOCK_S = 30.0
 """An end that is so far off was not told by this clock."""
 STALL_S = 0.5
-"""Where the judge itself could not look for so long, the programs may have stood still, too."""
+"""Where the judge itself stood still for so long, the programs may have done so, too."""
 SOON_S = 2.0
 """So long after the end of a lease the task is in somebody's hands again."""
 
@@ -135,7 +135,7 @@ def lost_to_the_machine(
 ) -> bool:
     """Whether a program that extends its leases well could have lost this one, too.
 
-    `stalls`: from when to when the judge itself could not go on, and the programs perhaps neither.
+    `stalls`: from when to when the machine stood still.
     """
     end_s, claim = lost.lease_was_s or 0.0, claim_before(task, lost)
     during_s = [min(end, end_s) - max(begin, end_s - lease_s) for begin, end in stalls]

@@ -166,23 +166,16 @@ def claimed_all_at_once(history: History) -> bool:
     return False
 
 
-def _lost(tasks: Tasks) -> list[tuple[Task, Change]]:
-    return [(t, change) for t in tasks.all for change in leasing.lost_at_work(tasks, t)]
-
-
 def extended_too_seldom(history: History) -> bool:
-    """A lease was lost that had been extended, or leases were extended when they had run out."""
+    """A lease was lost at work by a program that does extend leases: too late, or too seldom."""
+    changes = [change for task in Tasks.of(history).all for change in task.changes]
+    return lost_a_lease(history) and any(change.move == EXTEND for change in changes)
+
+
+def lost_a_lease(history: History) -> bool:
+    """A lease was lost at work; where another was extended, it is another belief."""
     tasks = Tasks.of(history)
-    claims = [(task, leasing.claim_before(task, change)) for task, change in _lost(tasks)]
-    if any(claim and task.extensions(claim) for task, claim in claims):
-        return True
-    extensions = [c for task in tasks.all for c in task.changes if c.move == EXTEND]
-    return any(c.lease_was_s is not None and c.at_s > c.lease_was_s for c in extensions)
-
-
-def never_extended(history: History) -> bool:
-    """A lease was lost at work, and none was ever extended before it ran out."""
-    return bool(_lost(Tasks.of(history)))
+    return any(leasing.lost_at_work(tasks, task) for task in tasks.all)
 
 
 def left_to_the_dead(history: History) -> bool:
