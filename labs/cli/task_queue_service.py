@@ -166,8 +166,8 @@ def controller(resources: tuple[str, ...], once: bool, as_json: bool, **flags: A
         --path-to-scripts ./scripts --processing-limit 4
 
     \b
-    Messages for any number of ./qprocessor.py --acknowledge --routing-key tasks:
-      AMQP_URL=$(labs env) labs task-queue controller --worker-interface rabbit
+    Messages, for any number of workers that consume the queue `tasks` of a RabbitMQ:
+      eval "$(labs env)" && labs task-queue controller --worker-interface rabbit
 
     \b
     Workflows on Argo, the tasks in PostgreSQL; tasks are {"submit_body": {…}}:

@@ -218,7 +218,7 @@ def _names(model: type[BaseSettings]) -> Iterator[tuple[str, list[str]]]:
         yield field, [str(name) for name in choices] or [field]
 
 
-def load_settings(config: Path | None = None, **flags: Any) -> TaskQueueSettings:
+def load_settings(config: Path | None = None, /, **flags: Any) -> TaskQueueSettings:
     """The settings; flags that are None were not given.
 
     Raises:
