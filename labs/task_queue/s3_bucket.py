@@ -117,8 +117,7 @@ class Bucket:
                 continue
             listed = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in batch)
             body = f"<Delete><Quiet>true</Quiet>{listed}</Delete>".encode()
-            md5 = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
-            headers = {"content-md5": md5, "content-type": "application/xml"}
+            headers = {"content-type": "application/xml"}
             answer = self._ask("POST", "", query="delete=", headers=headers, body=body)
             self._check(answer)
             if b"<Error>" in answer.data:
@@ -205,16 +204,7 @@ class Bucket:
         self, method: str, key: str, *, headers: Mapping[str, str], body: bytes, query: str = ""
     ) -> urllib3.BaseHTTPResponse:
         path = f"{self._base}/{quote(key, safe='/-_.~')}" if key else self._base
-        signed = signed_headers(
-            self._credentials,
-            self.region,
-            datetime.now(UTC),
-            method=method,
-            path=path,
-            query=query,
-            headers={"host": self._host, **headers},
-            body=body,
-        )
+        signed = self._signed(method, path, query, headers, body)
         url = f"{self.endpoint}{path.removeprefix(urlsplit(self.endpoint).path)}"
         with self._counting:
             self.requests += 1
@@ -227,6 +217,25 @@ class Bucket:
         if answer.status in BUSY:
             raise _NoAnswer(f"it answers {answer.status} {_code(answer)}".rstrip(), NO_ROOM)
         return answer
+
+    def _signed(
+        self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes
+    ) -> dict[str, str]:
+        all_headers = {"host": self._host, **headers}
+        if body:
+            # Else SeaweedFS keeps an empty object when we die between the headers and the body.
+            md5 = hashlib.md5(body, usedforsecurity=False).digest()
+            all_headers["content-md5"] = base64.b64encode(md5).decode()
+        return signed_headers(
+            self._credentials,
+            self.region,
+            datetime.now(UTC),
+            method=method,
+            path=path,
+            query=query,
+            headers=all_headers,
+            body=body,
+        )
 
     def _check(self, answer: urllib3.BaseHTTPResponse) -> None:
         if answer.status >= 300:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from labs.task_queue.errors import StoreUnfit
 from labs.task_queue.s3_moves import Moves, new_nonce
 
-WRITERS = 6
+WRITERS = 2
+"""At once. SeaweedFS lets more of them wait for each other by the second."""
 REMEDY = (
     "The queue needs If-None-Match and If-Match on writes: Amazon S3, SeaweedFS (4.0 and newer) "
     "and others have them; `rclone serve s3` and s3rver do not."

@@ -15,11 +15,12 @@ from functools import partial
 import pytest
 
 from labs.errors import NotPossibleHere
-from labs.task_queue.events import MemoryEventStore
 from labs.task_queue.events_queue import with_events
 from labs.task_queue.local_s3 import LocalS3
 from labs.task_queue.queue import TaskQueue
 from labs.task_queue.s3 import S3Queue, json_s3_queue
+from labs.task_queue.sql_database import Database
+from labs.task_queue.sql_events import SqlEventStore
 from tests.conftest import missing
 from tests.task_queue.stores import Store
 
@@ -81,12 +82,15 @@ def s3_store(s3_place: S3Place) -> Iterator[Store]:
     store.close()
 
 
+def open_with_events(place: S3Place, events_url: str) -> TaskQueue:
+    """The same, with its events in a database."""
+    return with_events(place.open(), SqlEventStore(Database.at(events_url)), "tested")
+
+
 @pytest.fixture
-def events_s3_store(s3_place: S3Place) -> Iterator[Store]:
-    """In a bucket, with events in memory."""
-    events = MemoryEventStore()
-    store = Store(
-        "events_s3", lambda: with_events(s3_place.open(), events, "tested"), survives=False
-    )
+def events_s3_store(s3_place: S3Place, sqlite_url: str) -> Iterator[Store]:
+    """In a bucket, with events elsewhere: move and event are two steps."""
+    opener = partial(open_with_events, s3_place, sqlite_url)
+    store = Store("events around s3", opener)
     yield store
     store.close()
