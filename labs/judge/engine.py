@@ -34,7 +34,7 @@ from labs.judge.judging import judge_journals
 from labs.judge.leftovers import Note, keep_for_later, left_by_killed_checks, remove_folders
 from labs.judge.log_trial import run_log_trial
 from labs.judge.plan import Cancelled, Plan, Setting
-from labs.judge.scenarios import SCENARIOS, On, Scenario, needs_rabbitmq
+from labs.judge.scenarios import SCENARIOS, On, Scenario
 from labs.judge.table_trial import run_table_trial
 from labs.judge.trial import run_trial
 from labs.judge.verdicts import Outcome, Report
@@ -169,7 +169,7 @@ def run_trials(
 
 def _broker_for(scenario: Scenario, broker: FoundBroker | Address | None) -> FoundBroker | None:
     """The RabbitMQ for its trials; None: they need none."""
-    if not needs_rabbitmq(scenario.slug):
+    if not scenario.needs_rabbitmq:
         return None
     if broker is None:
         raise BadInput(f"{scenario.slug} needs a broker.", remedy="`labs up` starts one.")

@@ -79,6 +79,11 @@ class Scenario:
     """All of the kind that its ground asks for."""
     ground: On = On.RABBITMQ
 
+    @property
+    def needs_rabbitmq(self) -> bool:
+        """Whether its trials run on the lab's broker; else they make their own log, or database."""
+        return self.ground not in (On.LOG, On.TABLE)
+
 
 TWO = ("A", "B")
 BEGIN = (Start(), Ready(), Publish(0))
@@ -391,5 +396,5 @@ SCENARIOS: Mapping[str, Scenario] = {
 
 
 def needs_rabbitmq(slug: str) -> bool:
-    """Whether its trials run on the lab's broker; else they make their own log, or database."""
-    return SCENARIOS[slug].ground not in (On.LOG, On.TABLE)
+    """The same, of an exercise by its slug."""
+    return SCENARIOS[slug].needs_rabbitmq
