@@ -230,7 +230,7 @@ def test_amqplib_of_node(tapped: Tapped, journal: Journal) -> None:
 def test_a_connection_that_the_broker_blocks(
     binaries: Binaries, tmp_path: Path, journal: Journal
 ) -> None:
-    broker = PrivateNode(tmp_path / "node", binaries=binaries)
+    broker = PrivateNode(tmp_path / "node", binaries=binaries, management=False)
     try:
         with tapping(broker.start(), journal) as tapped:
             publish_until_blocked(broker, tapped.address)
