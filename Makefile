@@ -32,6 +32,7 @@ bench: venv-dev ## Measure (about 12 minutes): qprocessor and the queues beside 
 	@$(IN_VENV)python -m benchmarks.judge
 	@$(IN_VENV)python -m benchmarks.jobs
 	@$(IN_VENV)python -m benchmarks.requests
+	@$(IN_VENV)python -m benchmarks.tasks
 
 judge-score: venv-dev ## Judge the judge (hours): wrong and right programs, 50 times each
 	@$(IN_VENV)python -m benchmarks.judge_score

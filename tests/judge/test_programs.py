@@ -27,7 +27,7 @@ from tests.programs.collection import Sample, samples
 ALL = samples()
 RIGHT = [sample for sample in ALL if sample.is_right]
 WRONG = [sample for sample in ALL if not sample.is_right]
-SIDE_BY_SIDE = 6
+SIDE_BY_SIDE = 4
 pytestmark = pytest.mark.timeout(900)  # the first test may have to wait for all the others
 SEED = "programs"
 SHOWN_BY_NO_EXERCISE = {
