@@ -31,6 +31,13 @@ from labs.task_queue.tasks import Claim, Fail, Success
 from labs.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
+PRELOADED = [
+    "tests.task_queue.conftest",
+    "sqlite3",
+    "sqlalchemy.dialects.sqlite",
+    "sqlalchemy.dialects.postgresql",
+]
+Opener = Callable[[], TaskQueue]
 LEASES_S = (0.1, 0.3)
 CLOCK_S = 0.001
 """What reckoning with times as floats may be off."""
@@ -40,7 +47,7 @@ def processes() -> ForkServerContext:
     """Where processes come from that have imported all stores, and opened none."""
     context = multiprocessing.get_context("forkserver")
     os.environ["PYTHONPATH"] = str(ROOT)  # for the server, which has no sys.path of ours
-    context.set_forkserver_preload(["tests.task_queue.conftest"])
+    context.set_forkserver_preload(PRELOADED)
     return context
 
 
@@ -198,7 +205,7 @@ class Worker:
 # --- Processes that are killed ----------------------------------------------------------------
 
 
-def work(opener: Callable[[], TaskQueue], journal: Journal, seed: int, only: str | None) -> None:
+def work(opener: Opener, journal: Journal, seed: int, only: str | None) -> None:
     """What a process does: it ends by a SIGKILL alone."""
     worker = Worker(opener(), journal.page(seed), seed)
     if only is not None:
@@ -211,7 +218,7 @@ class Crew:
 
     def __init__(
         self,
-        opener: Callable[[], TaskQueue],
+        opener: Opener,
         journal: Journal,
         *,
         size: int = 4,
