@@ -8,6 +8,7 @@ wrong with the request itself. The token goes into one header, and is never said
 from __future__ import annotations
 
 import json
+import ssl
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
@@ -67,8 +68,11 @@ class ArgoServer:
         if token:
             headers["Authorization"] = f"Bearer {token.removeprefix('Bearer ').strip()}"
         try:
+            trusted = (
+                ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
+            )
             self._http = httpx.Client(
-                base_url=url, headers=headers, verify=verify, timeout=timeout_s
+                base_url=url, headers=headers, verify=trusted, timeout=timeout_s
             )
         except OSError as error:
             raise BadInput(
