@@ -35,7 +35,7 @@ PLANS = (
     "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
 )
 """Plans are kept, and one that was right for an empty table must be right for a full one."""
-KNOWN = {"postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2", "sqlite"}
+KNOWN = ("postgresql", "postgres", "sqlite")
 EXAMPLES = "Such as postgresql://user:password@host/database or sqlite:///tasks.db."
 
 
@@ -49,15 +49,7 @@ class Database:
             BadInput: it is of a database that the queue does not know.
         """
         self.name = engine.dialect.name
-        if self.name not in ("postgresql", "sqlite"):
-            raise BadInput(
-                f"The task queue knows PostgreSQL and SQLite, not {self.name}.", remedy=EXAMPLES
-            )
-        if self.name == "sqlite" and engine.url.database in (None, "", ":memory:"):
-            raise BadInput(
-                "A SQLite database in memory is gone with its connection.",
-                remedy="Give a file, such as sqlite:///tasks.db; in memory, use memory_queue().",
-            )
+        check(engine.url)
         self._given, self._url = engine, url
         if self.name == "postgresql" and engine.driver != "psycopg":
             engine = make_engine(engine.url)
@@ -65,9 +57,6 @@ class Database:
         self.place = shown(engine.url)
         """Its address without secrets."""
         self._is_error: type[Exception] = engine.dialect.loaded_dbapi.Error
-        self._is_gone: Callable[[Any], bool] = lambda error: engine.dialect.is_disconnect(
-            error, None, None
-        )
         self._pool = engine.pool.recreate()
         event.listen(self._pool, "connect", self._prepare_connection)
         self._process = os.getpid()
@@ -83,11 +72,7 @@ class Database:
             parsed = make_url(url)
         except ArgumentError:
             raise BadInput("The database's URL can't be read.", remedy=EXAMPLES) from None
-        if parsed.drivername not in KNOWN:
-            raise BadInput(
-                f"The task queue knows PostgreSQL and SQLite, not {parsed.drivername}.",
-                remedy=EXAMPLES,
-            )
+        check(parsed)
         return cls(make_engine(parsed), url=parsed)
 
     def compiled(self, statement: str) -> str:
@@ -192,15 +177,17 @@ class Database:
             connection.isolation_level = None
 
     def _sentence(self, error: Exception, connection: Any) -> LabError:
-        """What the driver says, as an error of ours; connections that are gone are let go."""
+        """What the driver says, as an error of ours. The connection is not used again."""
         words = " ".join(str(error).split())
-        if connection is not None and self._is_gone(error):
+        if connection is not None:
             connection.invalidate(error)
-            gone, self._pool = self._pool, self._pool.recreate()
-            gone.dispose()
         if self.name == "sqlite":
             return _of_sqlite(words, self.place)
-        return _of_postgresql(error, words, self.place)
+        sentence = _of_postgresql(error, words, self.place)
+        if isinstance(sentence, StoreUnreachable):  # then the others are gone with it
+            gone, self._pool = self._pool, self._pool.recreate()
+            gone.dispose()
+        return sentence
 
 
 class Session:
@@ -222,6 +209,22 @@ class Session:
         else:
             found = self.run("SELECT name FROM sqlite_master WHERE name = :name", {"name": name})
         return bool(found and found[0][0])
+
+
+def check(url: URL) -> None:
+    """Refuse a database in which the queue can't be.
+
+    Raises:
+        BadInput: it is none that the queue knows, or is gone with its connection.
+    """
+    name = url.drivername.partition("+")[0]
+    if name not in KNOWN:
+        raise BadInput(f"The task queue knows PostgreSQL and SQLite, not {name}.", remedy=EXAMPLES)
+    if name == "sqlite" and url.database in (None, "", ":memory:"):
+        raise BadInput(
+            "A SQLite database in memory is gone with its connection.",
+            remedy="Give a file, such as sqlite:///tasks.db; in memory, use memory_queue().",
+        )
 
 
 def make_engine(url: URL) -> Engine:

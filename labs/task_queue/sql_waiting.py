@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labs.errors import WaitedTooLong
+from labs.task_queue.errors import StoreUnreachable
 from labs.task_queue.sql_database import Database
 from labs.waiting import wait_until
 
@@ -49,11 +50,15 @@ class Waiting:
         with self._lock:
             waiter = self._idle.pop() if self._idle else None
         waiter = waiter or _Waiter(self._database.detached())
-        with self._database.errors_of(waiter.connection):
-            if self._database.name == "postgresql":
-                self._listen(waiter, timeout_s)
-            else:
-                _watch(waiter, timeout_s)
+        try:
+            with self._database.errors_of(waiter.connection):
+                if self._database.name == "postgresql":
+                    self._listen(waiter, timeout_s)
+                else:
+                    _watch(waiter, timeout_s)
+        except StoreUnreachable:
+            self.close()  # the others are gone as well
+            raise
         with self._lock:
             self._idle.append(waiter)
 
