@@ -26,13 +26,20 @@ S = TypeVar("S", bound=Server)
 
 
 class Servers:
-    """Those that one notebook has started."""
+    """Those that one notebook has started, one of a kind."""
 
     def __init__(self) -> None:
         self._running: list[Server] = []
 
     def start(self, server: S) -> S | None:
-        """Start it; None, and a sentence printed, if it can't be had here."""
+        """Start it; None, and a sentence printed, if it can't be had here.
+
+        If one of its kind runs, it is that one: what a notebook has in it stays, though the cell
+        is run again.
+        """
+        for running in self._running:
+            if isinstance(running, type(server)):
+                return running
         try:
             with busy(f"{type(server).__name__} starts"):
                 server.start()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from contextlib import suppress
 
 import click
 
@@ -67,10 +68,11 @@ def main(
         say("started", queue=queue)
         while not stop.wanted:
             for claim in tasks.get(batch, lease_s=lease, owner=name, wait_s=LOOK_S):
-                if stop.wanted:
-                    tasks.release(claim)  # not begun: for others
-                else:
+                if not stop.wanted:
                     work(claim)
+                else:  # not begun: it is for others, if they don't have it yet
+                    with suppress(ClaimLost):
+                        tasks.release(claim)
     say("stopped")
 
 

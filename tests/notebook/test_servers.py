@@ -77,6 +77,8 @@ def test_cleaning_up_ends_servers_and_removes_files_and_says_so(
     server = lab.serve(Running())
     assert server is not None
     assert server.became == ["started"]
+    assert lab.serve(Running()) is server, "the cell is run again"
+    assert server.became == ["started"]
     kept = lab.folder() / "tasks.db"
     kept.touch()
     assert lab.folder() == kept.parent
