@@ -75,7 +75,7 @@ def test_a_restart_is_one_error_to_who_asks_and_one_to_who_listens_however_many_
             queue.sizes()
         assert queue.sizes()["WAITING"] == 0
         with pytest.raises(StoreUnreachable):
-            queue.get(wait_s=0.01)
+            queue.get(wait_s=30)
         assert queue.get(wait_s=0.01) == []
 
 
