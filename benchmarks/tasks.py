@@ -1,7 +1,7 @@
 """`python -m benchmarks.tasks`: what a put, a get and a success cost, and whether that grows.
 
-Each store is measured at several numbers of tasks stored, always in turn with an empty one, round
-by round: so that a machine that is busy for a while is busy for both, and what counts is the
+Each store is measured at several numbers of tasks stored, always in turn with an empty one, by
+turns: so that a machine that is busy for a while is busy for both, and what counts is the
 median of the ratios within a round. The same with the peers, on one PostgreSQL of its own, and
 with one, two and four workers. The tables go to a person, or JSON to a script; the exit code says
 whether the goals were reached (1: not all).
@@ -18,7 +18,7 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -36,6 +36,8 @@ from labs.task_queue.local_postgres import LocalPostgres
 VERBS = ("put", "get", "success")
 BATCHES = tuple(f"{verb} in batches" for verb in VERBS)
 OURS, BARE, SLOW = "PostgreSQL", "bare psycopg", "procrastinate"
+TURNS = 10
+BATCHES_A_ROUND = 2
 WORKERS = (1, 2, 4)
 WORKED_OFF = 3_000
 """Tasks that the workers share."""
@@ -105,39 +107,66 @@ def open_until(opened: ExitStack, ground: Ground) -> Handle:
 
 
 def in_turn(handles: Mapping[str, tuple[Subject, Handle]], rounds: int) -> Rates:
-    """Each handle once a round, one after the other; before, each once for nothing."""
+    """Each handle in turn, round by round; before, one round for nothing."""
     rates: Rates = {label: {} for label in handles}
     for number in range(rounds + 1):
-        for label, (subject, handle) in handles.items():
-            for verb, rate in one_round(handle, subject, f"{number}").items():
+        for label, rate_of in one_round(handles, f"{number}").items():
+            for verb, rate in rate_of.items():
                 if number:
                     rates[label].setdefault(verb, []).append(rate)
     return rates
 
 
-def one_round(handle: Handle, subject: Subject, mark: str) -> dict[str, float]:
-    """Put, get and settle some tasks, one by one, then as one batch."""
-    rates = {}
-    ones = [[f"one-{mark}-{n}"] for n in range(subject.singles)]
-    batches = [[f"many-{mark}-{n}" for n in range(subject.batch)]] if subject.batch else []
-    for names, groups in ((VERBS, ones), (BATCHES, batches)):
-        if not groups:
-            continue
-        many = sum(map(len, groups))
-        put, get, success = names
-        started = time.perf_counter()
-        for ids in groups:
-            handle.put(ids)
-        rates[put] = many / (time.perf_counter() - started)
-        started = time.perf_counter()
-        claims = [handle.get(len(ids)) for ids in groups]
-        rates[get] = many / (time.perf_counter() - started)
-        assert sum(map(len, claims)) == many, f"{many} were put, {sum(map(len, claims))} claimed"
-        started = time.perf_counter()
-        for claimed in claims:
-            handle.success(claimed)
-        rates[success] = many / (time.perf_counter() - started)
+def one_round(
+    handles: Mapping[str, tuple[Subject, Handle]], mark: str
+) -> dict[str, dict[str, float]]:
+    """Put, get and settle some tasks one by one, then in batches; the handles by turns."""
+    rates: dict[str, dict[str, float]] = {label: {} for label in handles}
+    for names, groups_of in ((VERBS, ones), (BATCHES, batches)):
+        groups = {label: groups_of(one, mark) for label, (one, _) in handles.items()}
+        claims: dict[str, list[Sequence[Any]]] = {label: [] for label in handles}
+        for name, verb in zip(names, VERBS, strict=True):
+            took = dict.fromkeys(handles, 0.0)
+            for label, chunk in by_turns(groups):
+                started = time.perf_counter()
+                do(verb, handles[label][1], chunk, claims[label])
+                took[label] += time.perf_counter() - started
+            for label in handles:
+                if many := sum(map(len, groups[label])):
+                    rates[label][name] = many / took[label]
     return rates
+
+
+def do(
+    verb: str, handle: Handle, groups: Sequence[Sequence[str]], claims: list[Sequence[Any]]
+) -> None:
+    """One verb, once for each group of ids; `claims` are what is claimed and not yet settled."""
+    for ids in groups:
+        if verb == "put":
+            handle.put(ids)
+        elif verb == "success":
+            handle.success(claims.pop())
+        else:
+            claims.append(handle.get(len(ids)))
+            assert len(claims[-1]) == len(ids), f"{len(claims[-1])} of {len(ids)} were claimed"
+
+
+def ones(subject: Subject, mark: str) -> list[list[str]]:
+    """Ids one by one."""
+    return [[f"one-{mark}-{n}"] for n in range(subject.singles)]
+
+
+def batches(subject: Subject, mark: str) -> list[list[str]]:
+    """Ids of a few batches, if it has any."""
+    many = BATCHES_A_ROUND if subject.batch else 0
+    return [[f"many-{mark}-{b}-{n}" for n in range(subject.batch)] for b in range(many)]
+
+
+def by_turns(groups: Mapping[str, list[list[str]]]) -> Iterator[tuple[str, list[list[str]]]]:
+    """A tenth of each one's, then the next tenth: so that a busy moment is everybody's."""
+    for turn in range(TURNS):
+        for label, all_of_it in groups.items():
+            yield label, all_of_it[turn::TURNS]
 
 
 def measure_workers(subject: Subject, rounds: int) -> dict[int, list[float]]:
@@ -229,22 +258,22 @@ def show(results: Results, goals: Sequence[Goal]) -> None:
                 if verbs[0] in rates[label]:
                     table.add_row(name, f"{int(label):,}", *cells(rates, int(label), verbs))
         console.print(table)
-    table = Table(
-        "beside", title="Tasks a second, empty, in turn; and PostgreSQL's as a ratio to it"
-    )
-    verbs = (*VERBS, *BATCHES)
-    for verb in verbs:
-        table.add_column(verb, justify="right")
-        table.add_column("ratio", justify="right")
-    for name, rates_of in results.beside.items():
+    title = "Tasks a second, empty, by turns; PostgreSQL's as a ratio to the others"
+    table = Table("", title=title)
+    for name in results.beside:
+        table.add_column(name, justify="right")
+        if name != OURS:
+            table.add_column("ratio", justify="right")
+    for verb in (*VERBS, *BATCHES) if results.beside else ():
         row = []
-        for verb in verbs:
-            if verb in rates_of:
-                row.append(f"{statistics.median(rates_of[verb]):,.0f}")
-                row.append(f"{ratio(results.beside[OURS][verb], rates_of[verb]):.2f}")
-            else:
-                row += ["", ""]
-        table.add_row(name, *row)
+        for name, rates_of in results.beside.items():
+            has = verb in rates_of
+            row.append(f"{statistics.median(rates_of[verb]):,.0f}" if has else "")
+            if name != OURS:
+                row.append(
+                    f"{ratio(results.beside[OURS][verb], rates_of[verb]):.2f}" if has else ""
+                )
+        table.add_row(verb, *row)
     console.print(table)
     table = Table("workers", title="Tasks a second, claimed and settled one at a time")
     for workers in WORKERS:
