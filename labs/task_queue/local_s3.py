@@ -87,6 +87,11 @@ class LocalS3:
         """Its folder; None: not started yet."""
         return self._home
 
+    @property
+    def pid(self) -> int | None:
+        """The id of the process that guards it; None: it does not run."""
+        return self._guard.pid if self._guard else None
+
     def __repr__(self) -> str:
         """Where it is; not its credentials."""
         return f"<LocalS3 on {self.endpoint}>"

@@ -34,7 +34,8 @@ class Census:
             for seen in listed:
                 place = seen.marker.place
                 (twice if place in once else once).add(place)
-        twice.update(seen.marker.place for seen in self._by_home[Home.GONE])
+        for home in (Home.NEW, Home.GONE):
+            twice.update(seen.marker.place for seen in self._by_home[home])
         if not twice:
             return
         self.mended = len(twice)
@@ -43,8 +44,11 @@ class Census:
             doubtful += [seen for seen in listed if seen.marker.place in twice]
             self._by_home[home] = [seen for seen in listed if seen.marker.place not in twice]
         counting = self._moves.counting(doubtful, self._now)
-        for found in {found.kept.place: found for found in counting}.values():
-            self._by_home[found.kept.home].append(Seen(found.kept.marker, self._now))
+        found = {found.kept.place: found.kept for found in counting}
+        new = {one.marker.place for one in doubtful if one.marker.home is Home.NEW}
+        self._moves.tell_of_new([found[place] for place in new & found.keys()], self._now)
+        for kept in found.values():
+            self._by_home[kept.home].append(Seen(kept.marker, self._now))
 
     def sizes(self) -> dict[Stage, int]:
         """How many tasks are in each stage."""

@@ -6,7 +6,7 @@ and a *nonce*. **Markers** are empty objects by which tasks are found: the key o
 the stage and names place, revision and nonce. A marker counts if the object says the same.
 
 To move: 1 write the marker of the new stage, 2 replace the object, 3 tell the recorder, 4 delete
-the old marker. To put: 1 create the object (If-None-Match: *), 2 tell, 3 write the marker. Whoever
+the old marker. To put: 1 create the object (If-None-Match: *), 2 write the marker. Whoever
 meets a marker reads the object and knows:
 - the same place, revision and nonce: the marker counts;
 - the object's revision is lower: this move has not been made, and perhaps still will be. The old
@@ -19,10 +19,12 @@ A crash after 1 leaves a marker of the second kind; after 2 or 3 the old one, of
 beside the new one. A move's tale stays in the object until the next move, whose maker tells it
 again before 2 (telling twice changes nothing): so who deletes the last marker of the old stage
 has told first, and `recover` finds what was not told by the two markers that the task has then.
-A put that crashed before 3 is in no listing: it counts as not made, until somebody puts or looks
-up that id: they write the marker. The key of a marker is never used twice, so a slow deleter
-can't hit another's. A delay that has passed turns `delayed/…` into `waiting/…` of the same
-revision: the second is written before the first is deleted, and twice does no harm.
+A put that crashed before 2 is in no listing: it counts as not made, until somebody puts or looks
+up that id: they write the marker. Where there is a recorder, a marker `new/…` is written before
+it, and deleted when the recorder was told: so `recover` finds such puts too. The key of a marker
+is never used twice, so a slow deleter can't hit another's. A delay that has passed turns
+`delayed/…` into `waiting/…` of the same revision: the second is written before the first is
+deleted, and twice does no harm.
 
 A purge is a move too, to `gone/…`, and leaves the object without its body; that is deleted on
 the condition that nobody has put the id anew meanwhile. Where a store can't, it stays (300 bytes).
@@ -209,8 +211,7 @@ class Moves:
             ]
         tried = self._side_by_side(self._create, tasks)
         added = [task for task, is_new in zip(tasks, tried, strict=True) if is_new is True]
-        self._tell(added)
-        self.all_of(self.bucket.write, [self.key(task.marker) for task in added])
+        self._let_in([task.marker for task in added], added)
         for one in tried:
             if isinstance(one, Exception):
                 raise one
@@ -234,9 +235,22 @@ class Moves:
     def complete(self, task: Kept, now: datetime) -> None:
         """Write the marker of a task that has only been put: whoever put it perhaps has not."""
         if task.revision == 1:
-            self._tell([task])
-            marker = task.marker if task.due > now else replace(task.marker, home=Home.WAITING)
-            self.bucket.write(self.key(marker))
+            marker = task.marker if task.due > now else task.at_home(Home.WAITING)
+            self._let_in([marker], [task])
+
+    def tell_of_new(self, tasks: Sequence[Kept], now: datetime) -> None:
+        """Bring to its end what puts have left that did not come to tell."""
+        if self._recorder():
+            for task in tasks:
+                self.complete(task, now)
+
+    def _let_in(self, markers: Sequence[Marker], tasks: Sequence[Kept]) -> None:
+        """Let new tasks be found, and tell of them."""
+        told = [self.key(task.at_home(Home.NEW)) for task in tasks if self._recorder()]
+        self.all_of(self.bucket.write, told)
+        self.all_of(self.bucket.write, [self.key(marker) for marker in markers])
+        self._tell(tasks)
+        self.bucket.delete(told)
 
     def purge(self, founds: Sequence[Found], now: datetime) -> int:
         """Purge settled tasks; how many."""

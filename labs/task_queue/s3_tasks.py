@@ -37,6 +37,8 @@ class Home(StrEnum):
     """In the order in which the leases end."""
     SUCCESS = "success"
     FAIL = "fail"
+    NEW = "new"
+    """Put, and the recorder perhaps not told of it: beside the marker of its stage."""
     GONE = "gone"
     """Being purged."""
 
@@ -148,8 +150,12 @@ class Kept:
     @property
     def markers(self) -> list[Marker]:
         """All that may say where it is: a delay that has passed has made one of two."""
-        twin = [replace(self.marker, home=Home.WAITING)] if self.home is Home.DELAYED else []
+        twin = [self.at_home(Home.WAITING)] if self.home is Home.DELAYED else []
         return [self.marker, *twin]
+
+    def at_home(self, home: Home) -> Marker:
+        """The marker by which it is found elsewhere too."""
+        return replace(self.marker, home=home)
 
     @property
     def standing(self) -> Standing | None:

@@ -24,6 +24,8 @@ from labs.task_queue.sql_events import SqlEventStore
 from tests.conftest import missing
 from tests.task_queue.stores import Store
 
+KILL_PAUSE_S = 0.2
+
 
 @dataclass(frozen=True)
 class S3Place:
@@ -77,7 +79,7 @@ def open_queue(place: S3Place) -> TaskQueue:
 @pytest.fixture
 def s3_store(s3_place: S3Place) -> Iterator[Store]:
     """In a bucket."""
-    store = Store("s3", partial(open_queue, s3_place))
+    store = Store("s3", partial(open_queue, s3_place), kill_pause_s=KILL_PAUSE_S)
     yield store
     store.close()
 
@@ -91,6 +93,6 @@ def open_with_events(place: S3Place, events_url: str) -> TaskQueue:
 def events_s3_store(s3_place: S3Place, sqlite_url: str) -> Iterator[Store]:
     """In a bucket, with events elsewhere: move and event are two steps."""
     opener = partial(open_with_events, s3_place, sqlite_url)
-    store = Store("events around s3", opener)
+    store = Store("events around s3", opener, kill_pause_s=KILL_PAUSE_S)
     yield store
     store.close()

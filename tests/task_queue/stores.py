@@ -28,6 +28,8 @@ class Store:
     or a `functools.partial` of one, so that another process can open the queue too."""
     survives: bool = True
     """Whether the tasks outlive the process that has put them."""
+    kill_pause_s: float = 0.04
+    """Between two kills, at most: a worker should live for some verbs."""
     _open: ExitStack = field(default_factory=ExitStack)
 
     def open(self) -> TaskQueue:

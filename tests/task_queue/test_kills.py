@@ -73,7 +73,7 @@ def test_workers_killed_at_any_point_lose_nothing(store: Store, journal: Journal
         run_threads(store, journal)
     else:
         crew = Crew(store.opener, journal)
-        crew.kill(kills(store))
+        crew.kill(kills(store), pause_s=store.kill_pause_s)
         crew.close()
     assert any(entry.get("did") == "succeed" for entry in journal.read()), "they have worked"
     check(queue, journal)
@@ -90,7 +90,7 @@ def test_a_purge_killed_at_any_point_takes_only_what_is_settled(
     for claim in queue.get(50):
         queue.success(claim)
     crew = Crew(store.opener, journal, size=2, only="purge_all")
-    crew.kill(kills(store) // 10)
+    crew.kill(kills(store) // 10, pause_s=store.kill_pause_s)
     crew.close()
     assert queue.purge(timedelta()) <= 50
     assert queue.sizes() == {"WAITING": 50, "PROCESSING": 0, "SUCCESS": 0, "FAIL": 0}
