@@ -4,10 +4,10 @@ Its rule: it touches nothing but its own. Tasks are claimed under the controller
 have claimed is neither polled nor settled. Claimed and sent is one task at a time, so whenever a
 controller dies, one task at most is claimed and may not have been sent: the newest. Whoever comes
 next with the same id finds its claims in the queue, and the jobs at the worker: those that run go
-on, those that have ended are settled, the doubtful one is sent unless the worker has it, and one
-that was sent and is gone has failed. A worker that is out of reach is asked again, after pauses
-that grow; no task fails for it. A job is settled first and deleted then: dying in between leaves
-a job to delete, never one to lose.
+on, those that have ended are settled, the doubtful one waits again unless the worker has it, and
+one that was sent and is gone has failed. A worker that is out of reach is asked again, after
+pauses that grow; no task fails for it. A job is settled first and deleted then: dying in between
+leaves a job to delete, never one to lose.
 """
 
 from __future__ import annotations
@@ -19,13 +19,11 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from labs.errors import LabError
-from labs.task_queue.errors import BadTask, StoreUnreachable, TaskError, UnknownTask
+from labs.task_queue.errors import BadTask, UnknownTask
 from labs.task_queue.queue import TaskQueue
 from labs.task_queue.stages import Stage
 from labs.task_queue.tasks import (
@@ -34,12 +32,13 @@ from labs.task_queue.tasks import (
     Fail,
     Json,
     Success,
-    Task,
     admitted_count,
     admitted_json,
     admitted_name,
     admitted_number,
 )
+from labs.task_queue.work_queue_claims import Claims, Job
+from labs.task_queue.work_queue_patience import WHY_CHARACTERS, Patience, said
 from labs.task_queue.workers.base import (
     Report,
     Restartable,
@@ -59,61 +58,9 @@ PATIENT_S = 30.0
 """After so many tries, and so long, a task that alone can't be sent, while the worker answers,
 is set aside: others may have more luck."""
 SET_ASIDE_S = 300.0
-PAGE = 1000
-WHY_CHARACTERS = 2000
 VANISHED = "The worker does not know the job any more: it was sent, and is gone."
 NO_REASON = "The worker says that the job has failed, and not why."
 SETTLED = (Stage.SUCCESS, Stage.FAIL)
-
-
-@dataclass(slots=True)
-class _Job:
-    """A task of ours that is PROCESSING."""
-
-    claim: Claim
-    sent: bool = False
-    """Whether the worker certainly has taken it."""
-    tries: int = 0
-    """Of sending it; and, once it has ended, of asking what came of it."""
-    since_s: float = 0.0
-    """When the first of them was, by the clock that only goes forward."""
-    why: str = ""
-    """Why it could not be sent."""
-
-
-class Patience:
-    """When a worker that was out of reach is to be asked again."""
-
-    def __init__(self, first_pause_s: float, longest_pause_s: float) -> None:
-        self.reason = ""
-        """Why it is out of reach, in words; empty while it is not."""
-        self._first_pause_s, self._longest_pause_s = first_pause_s, longest_pause_s
-        self._tries = 0
-        self._until = 0.0
-
-    @property
-    def resting(self) -> bool:
-        """Whether it is not to be asked yet."""
-        return bool(self.reason) and time.monotonic() < self._until
-
-    @property
-    def left_s(self) -> float:
-        """For how much longer."""
-        return max(0.0, self._until - time.monotonic()) if self.reason else 0.0
-
-    def rest(self, error: BaseException) -> None:
-        """It did not answer."""
-        pause_s = min(self._first_pause_s * 2.0 ** min(self._tries, 60), self._longest_pause_s)
-        self._tries += 1
-        self.reason = said(error)
-        self._until = time.monotonic() + pause_s
-        log.warning("The worker is out of reach; next try in %.3g s: %s", pause_s, self.reason)
-
-    def well(self) -> None:
-        """It answered."""
-        if self.reason:
-            log.warning("The worker answers again.")
-        self.reason, self._tries = "", 0
 
 
 class WorkQueue:
@@ -148,22 +95,16 @@ class WorkQueue:
             lease_s = admitted_number(lease_s, "lease_s", 0.001, LONGEST_DELAY_S)
         self._queue = queue
         self._interface = worker
-        self._lease_s = lease_s
+        self._claims = Claims(queue, self.controller, lease_s)
         self._patience = Patience(
             admitted_number(first_pause_s, "first_pause_s", 0),
             admitted_number(longest_pause_s, "longest_pause_s", 0),
         )
         self._lock = threading.RLock()
-        self._jobs: dict[str, _Job] = {}
         self._statuses: dict[str, Stage] | None = None
         """What the worker last said; None: it was not asked in this life."""
         self._to_delete: dict[str, None] = {}
         """Jobs that are over for us, and still at the worker."""
-        self._others: dict[str, Json] = {}
-        """Bodies of tasks that others process, as `processing` last saw them."""
-        self._must_look = True
-        """Whether there may be claims of ours in the queue of which we do not know."""
-        self._extend_at = 0.0
 
     @property
     def queue(self) -> TaskQueue:
@@ -189,7 +130,7 @@ class WorkQueue:
     def jobs(self) -> dict[str, Json]:
         """The bodies of the tasks that this controller has claimed, by id."""
         with self._lock:
-            return {id_: job.claim.body for id_, job in self._jobs.items()}
+            return {id_: job.claim.body for id_, job in self._claims.jobs.items()}
 
     def get_queue_size(self, queue_item_stage: Stage) -> int:
         """How many tasks of the queue are in a stage, whoever works on them."""
@@ -230,39 +171,27 @@ class WorkQueue:
         with self._lock:
             pushed: list[Claim] = []
             while self._is_ready() and room():
-                claim = self._claim()
-                if claim is None:
+                job = self._claims.claim()
+                if job is None:
                     break
-                job = self._jobs[claim.id] = _Job(claim)
-                if not fits(claim):
-                    self._hand_back(job)
+                if not fits(job.claim):
+                    self._claims.hand_back(job)
                     break
                 if self._send(job):
-                    pushed.append(claim)
-                elif self._doubtful():
+                    pushed.append(job.claim)
+                elif self._claims.doubtful():
                     break
             return pushed
 
     def _is_ready(self) -> bool:
         """Whether a task may be claimed: no other is in doubt, and the worker is there."""
         self._keep_up()
-        unsure = self._statuses is None or self._patience.reason or self._doubtful()
+        unsure = self._statuses is None or self._patience.reason or self._claims.doubtful()
         if unsure and not self._patience.resting:
             self.update_job_status()
-        return not self._patience.reason and not self._doubtful()
+        return not self._patience.reason and not self._claims.doubtful()
 
-    def _doubtful(self) -> list[str]:
-        return [id_ for id_, job in self._jobs.items() if not job.sent]
-
-    def _claim(self) -> Claim | None:
-        try:
-            claims = self._queue.get(1, lease_s=self._lease_s, owner=self.controller)
-        except StoreUnreachable:
-            self._must_look = True  # it may have been carried out all the same
-            raise
-        return claims[0] if claims else None
-
-    def _send(self, job: _Job) -> bool:
+    def _send(self, job: Job) -> bool:
         """Send a job; False: it has failed, or it is in doubt and will be sent again."""
         id_, body = job.claim
         job.since_s = job.since_s if job.tries else time.monotonic()
@@ -281,11 +210,6 @@ class WorkQueue:
             return False
         job.sent, job.tries = True, 0
         return True
-
-    def _hand_back(self, job: _Job, delay_s: float = 0.0) -> None:
-        with suppress(TaskError):  # it is not ours any more: all the better
-            self._queue.release(job.claim, delay_s=delay_s)
-        del self._jobs[job.claim.id]
 
     # --- Settling them ------------------------------------------------------------------------
 
@@ -306,7 +230,7 @@ class WorkQueue:
                 return {}
             outcomes: list[Success | Fail] = []
             with suppress(*DOWN):  # the rest will be asked for next time
-                for job in list(self._jobs.values()):
+                for job in list(self._claims.jobs.values()):
                     if outcome := self._outcome_of(job):
                         outcomes.append(outcome)
             settled = self._settle(outcomes)
@@ -322,8 +246,8 @@ class WorkQueue:
             if not isinstance(error, (*DOWN, LabError)):
                 log.exception("The worker's poll_all_status failed")
             self._patience.rest(error)
-            for id_ in self._doubtful():  # it is not the task
-                self._jobs[id_].tries = 0
+            for job in self._claims.doubtful():  # it is not the task
+                job.tries = 0
             return False
         self._patience.well()
         if self._statuses is None:
@@ -334,12 +258,12 @@ class WorkQueue:
     def _find_leftovers(self, statuses: Mapping[str, Stage]) -> None:
         """Jobs that were settled in an earlier life, which had no time to delete them."""
         for id_, stage in statuses.items():
-            if stage in SETTLED and id_ not in self._jobs:
+            if stage in SETTLED and id_ not in self._claims.jobs:
                 with suppress(UnknownTask, BadTask):  # another queue's
                     if self._queue.lookup_status(id_) in SETTLED:
                         self._to_delete[id_] = None
 
-    def _outcome_of(self, job: _Job) -> Success | Fail | None:
+    def _outcome_of(self, job: Job) -> Success | Fail | None:
         """How a job has ended; None if it has not, or is to be sent."""
         stage = (self._statuses or {}).get(job.claim.id)
         if stage is None:
@@ -353,7 +277,7 @@ class WorkQueue:
             return Success(job.claim, _as_json(report.result))
         return Fail(job.claim, report.reason or NO_REASON)
 
-    def _report_of(self, job: _Job) -> Report:
+    def _report_of(self, job: Job) -> Report:
         if not isinstance(self._interface, Telling):
             return Report()
         job.tries += 1
@@ -373,7 +297,7 @@ class WorkQueue:
         for outcome in outcomes:
             assert isinstance(outcome.task, Claim)
             id_ = outcome.task.id
-            del self._jobs[id_]
+            del self._claims.jobs[id_]
             if self._statuses and id_ in self._statuses:
                 self._to_delete[id_] = None
             if id_ in refused:
@@ -383,7 +307,7 @@ class WorkQueue:
         return settled
 
     def _delete_all(self) -> None:
-        for id_ in [id_ for id_ in self._to_delete if id_ not in self._jobs]:
+        for id_ in [id_ for id_ in self._to_delete if id_ not in self._claims.jobs]:
             try:
                 self._delete(id_)
             except DOWN:
@@ -403,12 +327,13 @@ class WorkQueue:
             (self._statuses or {}).pop(id_, None)
 
     def _send_doubtful(self) -> None:
-        """Send again what the worker does not have."""
-        for id_ in self._doubtful():
-            job = self._jobs[id_]
-            if job.tries >= TRIES and time.monotonic() - job.since_s >= PATIENT_S:
-                log.warning("The task %r is set aside: %s", id_, job.why)
-                self._hand_back(job, delay_s=SET_ASIDE_S)
+        """Send again what the worker does not have; what we have not tried to send waits again."""
+        for job in self._claims.doubtful():
+            if not job.since_s:  # nobody has asked yet whether there is room for it
+                self._claims.hand_back(job)
+            elif job.tries >= TRIES and time.monotonic() - job.since_s >= PATIENT_S:
+                log.warning("The task %r is set aside: %s", job.claim.id, job.why)
+                self._claims.hand_back(job, delay_s=SET_ASIDE_S)
             elif not self._patience.resting:
                 self._send(job)
 
@@ -417,98 +342,26 @@ class WorkQueue:
     def processing(self) -> dict[str, Json]:
         """The bodies of all tasks that are PROCESSING, whoever works on them, by id."""
         with self._lock:
-            bodies = self.jobs
-            others = {}
-            for id_ in self._pages():
-                if id_ not in bodies:
-                    try:
-                        others[id_] = (
-                            self._others[id_]
-                            if id_ in self._others
-                            else self._queue.lookup_task(id_).body
-                        )
-                    except UnknownTask:  # purged meanwhile
-                        continue
-            self._others = others
-            return bodies | others
+            return self._claims.processing()
 
     def count_processing(self, up_to: int) -> int:
         """How many tasks are PROCESSING, whoever works on them; it does not count beyond."""
         return len(self._queue.lookup_state(Stage.PROCESSING, limit=up_to)) if up_to else 0
 
-    def _pages(self) -> Iterator[str]:
-        after = None
-        while True:
-            page = self._queue.lookup_state(Stage.PROCESSING, limit=PAGE, after=after)
-            yield from page
-            if page.next is None:
-                return
-            after = page.next
-
     def _keep_up(self) -> None:
-        if self._must_look:
-            self._take_up()
-        if self._lease_s is not None and self._jobs and time.monotonic() >= self._extend_at:
-            self._extend(self._lease_s)
-
-    def _take_up(self) -> None:
-        """Find the claims that are ours and of which we do not know."""
-        found = []
-        for id_ in list(self._pages()):
-            with suppress(UnknownTask):
-                task = self._queue.lookup_task(id_)
-                mine = task.stage is Stage.PROCESSING and task.owner == self.controller
-                job = self._jobs.get(id_)
-                if mine and (job is None or job.claim.move != task.moves):
-                    found.append(task)
-        # In an earlier life each but the newest was sent before the next was claimed. In this
-        # one, what we do not know of is a claim whose answer was lost: it was not sent.
-        found.sort(key=lambda task: task.claimed_at or datetime.min.replace(tzinfo=UTC))
-        first = self._statuses is None
-        for task in found:
-            self._jobs[task.id] = _Job(_claim_of(task), sent=first and task is not found[-1])
-        if found:
-            log.warning("Took up %s tasks of %r", len(found), self.controller)
-        if isinstance(self._interface, Restartable):
+        """Know what is ours, and hold it."""
+        if self._claims.must_look:
+            found = self._claims.look()
             ids = [task.id for task in found]
-            self._interface.take_up(ids[:-1] if first else [], ids[-1:] if first else ids)
-        self._must_look = False
-        self._extend_at = 0.0
-
-    def _extend(self, lease_s: float) -> None:
-        claims = [job.claim for job in self._jobs.values()]
-        with suppress(TaskError):
-            self._queue.extend(claims, lease_s)
-            claims = []
-        for claim in claims:  # one of them was refused: which?
-            try:
-                self._queue.extend(claim, lease_s)
-            except TaskError as error:
-                log.warning("The job %r counts no more: %s", claim.id, error)
-                del self._jobs[claim.id]
-                self._to_delete[claim.id] = None
-        self._extend_at = time.monotonic() + lease_s / 3
-
-
-def said(error: BaseException) -> str:
-    """What an exception says, in one piece that is not too long."""
-    text = str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
-    return text if len(text) <= WHY_CHARACTERS else f"{text[:WHY_CHARACTERS]}…"
+            sent = ids[:-1] if self._statuses is None else []
+            if isinstance(self._interface, Restartable):
+                self._interface.take_up(sent, ids[len(sent) :])
+            self._claims.take_up(found, sent)
+        self._to_delete |= dict.fromkeys(self._claims.extend())
 
 
 def _unique() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-
-
-def _claim_of(task: Task) -> Claim:
-    return Claim(
-        task.id,
-        task.body,
-        owner=task.owner,
-        attempt=task.attempts,
-        move=task.moves,
-        lease_ends=task.lease_ends,
-    )
 
 
 def _as_json(result: object) -> Json:

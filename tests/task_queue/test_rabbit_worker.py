@@ -231,7 +231,9 @@ def test_a_controller_that_dies_leaves_its_tasks_to_the_next(
     WorkQueue(queue, first).push_next_jobs(3)
     first.close()
     again = WorkQueue(queue, make())
-    again.update_job_status()  # the newest may not have been sent, and is sent again
+    again.update_job_status()
+    assert again.jobs.keys() == {"task 0", "task 1"}
+    again.push_next_jobs()  # the newest may not have been sent, and is sent again
     qprocessor.start(*WORKING)
 
     def all_are_settled() -> bool:

@@ -252,15 +252,15 @@ def test_of_what_it_takes_up_what_was_sent_and_is_gone_has_failed(
     assert again.jobs.keys() == {"task 1", "task 2"}
 
 
-def test_a_task_that_was_claimed_and_not_sent_is_sent_by_the_next(
-    work: WorkQueue, worker: Touchy
-) -> None:
+def test_a_task_that_was_claimed_and_not_sent_waits_again(work: WorkQueue, worker: Touchy) -> None:
     work.push_next_jobs(2)
     # The controller dies between its claim and its call of the worker.
     work.queue.get(1, owner=work.controller)
     again = reopened(work)
     assert again.update_job_status() == {}
-    assert worker.calls.count(("send", "task 2")) == 1
+    assert stages(work.queue) == {"WAITING": 4, "PROCESSING": 2}
+    assert again.push_next_jobs() == [("task 2", {"n": 2})]
+    assert work.queue.lookup_task("task 2").attempts == 1
     worker.mock_success("task 2")
     assert again.update_job_status() == {"task 2": Stage.SUCCESS}
 
@@ -294,8 +294,8 @@ def test_what_is_left_of_an_earlier_attempt_is_not_taken_for_this_one(
     assert work.update_job_status() == {}
 
 
-def test_a_claim_whose_answer_was_lost_is_found_and_sent(
-    work: WorkQueue, worker: Touchy, monkeypatch: pytest.MonkeyPatch
+def test_a_claim_whose_answer_was_lost_is_found_and_waits_again(
+    work: WorkQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work.push_next_jobs()
     get = work.queue.get
@@ -309,9 +309,22 @@ def test_a_claim_whose_answer_was_lost_is_found_and_sent(
         with pytest.raises(StoreUnreachable):
             work.push_next_jobs()
     assert stages(work.queue) == {"WAITING": 4, "PROCESSING": 2}
-    work.update_job_status()
-    assert worker.jobs.keys() == {"task 0", "task 1"}
     assert work.update_job_status() == {}
+    assert stages(work.queue) == {"WAITING": 5, "PROCESSING": 1}
+    assert work.push_next_jobs() == [("task 1", {"n": 1})]
+
+
+def test_a_task_for_which_nobody_could_say_whether_there_is_room_is_not_sent(
+    work: WorkQueue, worker: Touchy
+) -> None:
+    def lost(_: Claim) -> bool:
+        raise StoreUnreachable("The connection was lost.")
+
+    with pytest.raises(StoreUnreachable):
+        work.push_while(lambda: True, lost)
+    work.update_job_status()
+    assert worker.jobs == {}
+    assert stages(work.queue) == {"WAITING": 6}
 
 
 def test_a_store_that_is_out_of_reach_when_a_job_is_settled_loses_nothing(

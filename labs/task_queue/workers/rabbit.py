@@ -103,7 +103,7 @@ class RabbitWorker:
         return f"rabbit/{self._queue}/{self._name}"
 
     def take_up(self, sent: Collection[str], doubtful: Collection[str]) -> None:  # noqa: ARG002
-        """Hear of these again. One in doubt is published again: no broker can be asked for it."""
+        """Hear of these again; see `workers.base.Restartable`. No broker can be asked for one."""
         for id_ in sent:
             self._jobs.setdefault(id_, _Job(None))
             self._ids[_digest(id_)] = id_
