@@ -45,6 +45,7 @@ from labs.judge.table_steps import (
     HoldAtWork,
     KillAtTask,
     Put,
+    StartAtWork,
     TasksDone,
 )
 from labs.judge.table_steps import EachTakesPart as EachTakesTasks
@@ -353,11 +354,11 @@ LEASE = (
             *TAKING_PART,
             Put(7),
             KillAtTask(7),
-            Start(),
+            StartAtWork(),
             TasksDone(),
             Contend((8, 9, 10, 11), left_by="Z-5e0d11"),
         ),
-        (wave(9, 13, 7), *SHORT, wave(78, 92), *(wave(10, 16, 6),) * 4),
+        (wave(9, 13, 7), *SHORT, wave(78, 130, 9), *(wave(10, 16, 6),) * 4),
         TWO,
         delay_s=0.02,
         lease_s=LEASE_S,

@@ -9,16 +9,18 @@ reads first and writes later meets the others for certain, not by luck. `Start` 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from labs.judge.copies import QUIET_S
 from labs.judge.plan import GaveUp
 from labs.judge.rules.claiming import claimed_once, every_task_done_once, side_by_side
 from labs.judge.steps import START_S
 from labs.judge.table_trial import TableTrial
-from labs.judge.tasks import PROCESSING, Task
+from labs.judge.tasks import PROCESSING, SETTLE, Change, Task
 from labs.judge.verdicts import Outcome
 
 HOLD_S = 0.6
@@ -142,6 +144,37 @@ class KillAtTask:
 
 
 @dataclass(frozen=True)
+class StartAtWork:
+    """Start again whoever was killed, while another works: what it does first is to be seen."""
+
+    def run(self, trial: TableTrial) -> None:
+        """Start it, and wait until it takes part; was the other at work all the time?"""
+        dead = [copy for copy, program in trial.programs.items() if not program.is_running]
+        for copy in dead:
+            trial.start(copy)
+            with suppress(GaveUp):
+                trial.wait("again", partial(trial.takes_part, copy), away_s=START_S)
+            if not self._was_at_work(trial, copy):
+                why = "no other copy was at work when the killed one was there again"
+                by_chance = bool(trial.running())
+                trial.note("fault-missed", fault="kill", why=why, by_chance=by_chance)
+
+    def _was_at_work(self, trial: TableTrial, copy: str) -> bool:
+        """Whether another has a task from before its start until its first claim."""
+        process, owners = trial.history.process(copy), trial.tasks.owners
+        claims = [claim for task in trial.tasks.all for claim in task.claims]
+        mine = [c.event.n for c in claims if owners.get(c.owner or "") is process]
+        return process is not None and any(
+            claim.event.n < process.started.n
+            and owners.get(claim.owner or "") not in (None, process)
+            and _over_n(task, claim) > min(mine, default=0)
+            for task in trial.tasks.all
+            for claim in task.claims
+            if trial.tasks.copy_of(claim.owner) != copy
+        )
+
+
+@dataclass(frozen=True)
 class FreezeAtTask:
     """Freeze whoever has this task until another has claimed it and works on it; thaw it then."""
 
@@ -247,6 +280,12 @@ def _is_into(trial: TableTrial, body: str) -> bool:
     if trial.tasks.holder(task) is None or task.done:
         return False
     return trial.now_s() - task.claims[-1].at_s > INTO_WORK_S
+
+
+def _over_n(task: Task, claim: Change) -> int:
+    """At which event the one who had made this claim had done the task; or had not by now."""
+    ends = [change.event.n for change in task.changes if change.move == SETTLE]
+    return min((n for n in ends if n > claim.event.n), default=sys.maxsize)
 
 
 def _in_work(trial: TableTrial) -> int:

@@ -173,16 +173,7 @@ class Tasks:
         if process.exited and process.exited.n < until.n:
             return True
         blows = self.history.struck("kill", "freeze")
-        return any(
-            blow.copy == process.copy and process.started.n < blow.n < until.n
-            for blow in blows
-            if blow.n > since.event.n or self._is_frozen(process.copy, since.event)
-        )
-
-    def _is_frozen(self, copy: str, at: Event) -> bool:
-        signals = self.history.struck("freeze", "thaw")
-        before = [signal.name for signal in signals if signal.copy == copy and signal.n < at.n]
-        return before[-1:] == ["freeze"]
+        return any(blow.copy == process.copy and since.event.n < blow.n < until.n for blow in blows)
 
 
 def _change(event: Event) -> Change:

@@ -307,6 +307,14 @@ def test_a_former_owner_marks_nothing() -> None:
     assert outcome(good, "owner-settles") is Outcome.KEPT
 
 
+def test_who_marks_its_own_too_early_marks_no_others() -> None:
+    early = TableTale.leased().put("x").claims("A", "x").settles("x").done("A", "x")
+    assert outcome(early, "owner-settles") is Outcome.KEPT
+    dead = TableTale.leased().put("x").claims("A", "x").is_killed("A", "x").wait(2.1)
+    dead.claims("B", "x").settles("x").done("B", "x")
+    assert outcome(dead, "owner-settles") is Outcome.KEPT
+
+
 def test_that_a_frozen_copy_says_done_is_forgiven_and_of_a_living_one_it_is_not() -> None:
     assert outcome(frozen_while_x().done("B", "x").settles("x"), "done") is Outcome.KEPT
     alive = TableTale.leased().put(LONG).claims("A", LONG).wait(2.1).claims("B", LONG)

@@ -179,6 +179,19 @@ def test_a_copy_is_killed_and_another_frozen_in_the_middle_of_a_task(
 
 
 @pytest.mark.slow
+def test_who_was_killed_is_there_again_while_the_other_is_at_work(
+    lease: Sequence[Sequence[Event]],
+) -> None:
+    history = History.of(lease[1])
+    tasks = Tasks.of(history)
+    again = history.processes[2]
+    mine = [c for t in tasks.all for c in t.claims if tasks.owners[c.owner or ""] is again]
+    other = max(tasks.all, key=lambda task: history.work_s(task.body))
+    assert other.settled
+    assert other.claims[0].event.n < again.started.n < mine[0].event.n < other.settled.event.n
+
+
+@pytest.mark.slow
 def test_two_copies_see_at_once_what_the_dead_have_left(lease: Sequence[Sequence[Event]]) -> None:
     history = History.of(lease[1])
     left = [task for task in Tasks.of(history).all if task.left_by]
