@@ -358,7 +358,7 @@ LEASE = (
             TasksDone(),
             Contend((8, 9, 10, 11), left_by="Z-5e0d11"),
         ),
-        (wave(9, 13, 7), *SHORT, wave(78, 130, 9), *(wave(10, 16, 6),) * 4),
+        (wave(9, 13, 7), *SHORT, wave(78, 170, 9), *(wave(10, 16, 6),) * 4),
         TWO,
         delay_s=0.02,
         lease_s=LEASE_S,
