@@ -166,6 +166,9 @@ class EventQueue(TaskQueue):
     def _sizes(self) -> dict[Stage, int]:
         return self.queue._sizes()
 
+    def _size(self, stage: Stage) -> int:
+        return self.queue._size(stage)
+
     def _find(self, id_: str) -> Task | None:
         return self.queue._find(id_)
 

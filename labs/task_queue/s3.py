@@ -231,6 +231,14 @@ class S3Queue(TaskQueue):
         self._let_count(datetime.now(UTC))
         return self._census().sizes()
 
+    def _size(self, stage: Stage) -> int:
+        """What is processed is asked for often, and is little: it is counted by itself."""
+        if stage is not Stage.PROCESSING:
+            return self._sizes()[stage]
+        now = datetime.now(UTC)
+        self._let_count(now)
+        return len(self._moves.counting(list(self._moves.listed_all(Home.PROCESSING)), now))
+
     def _find(self, id_: str) -> Task | None:
         now = datetime.now(UTC)
         found = self._moves.read(name_of(id_))

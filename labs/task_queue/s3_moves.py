@@ -35,10 +35,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from labs.task_queue.errors import StoreUnreachable
 from labs.task_queue.queue import Recorder
 from labs.task_queue.s3_bucket import Bucket
 from labs.task_queue.s3_tasks import Home, Kept, Marker, Seen, markers_in
@@ -156,7 +158,8 @@ class Moves:
             if isinstance(after, Found)
         ]
         self._tell(after for _, after in won)
-        self.bucket.delete([self.key(marker) for before, _ in won for marker in before.markers])
+        with suppress(StoreUnreachable):  # the moves are made: who meets the markers clears them
+            self.bucket.delete([self.key(one) for before, _ in won for one in before.markers])
         errors = [one for one in tried if isinstance(one, Exception)]
         if errors and not (some_will_do and won):
             raise errors[0]
