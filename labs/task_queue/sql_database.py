@@ -151,9 +151,7 @@ class Database:
         try:
             yield
         except self._is_error as error:
-            with suppress(self._is_error):
-                connection.close()
-            raise self._sentence(error, None) from error
+            raise self._sentence(error, connection) from error
 
     def prepare_file(self) -> None:
         """Let a SQLite file take readers beside one writer; on PostgreSQL, nothing."""

@@ -67,9 +67,9 @@ def test_a_restart_is_one_error_to_who_asks_and_one_to_who_listens_however_many_
     own_postgres: LocalPostgres,
 ) -> None:
     with SqlQueue.connect(own_postgres.url, "q") as queue:
+        queue._wait(0.01)
         with queue.database.session() as one, queue.database.session() as two:
             assert one.connection is not two.connection
-        queue._wait(0.01)
         own_postgres.restart()
         with pytest.raises(StoreUnreachable):
             queue.sizes()
