@@ -158,14 +158,15 @@ class S3Queue(TaskQueue):
         return claimed
 
     def _peek(self, n: int) -> list[tuple[str, Json]]:
-        seen, _ = self._heads(n, datetime.now(UTC))
+        seen, is_all = self._heads(n, datetime.now(UTC))
         found: list[Kept] = []
-        while seen:
-            found += [one.kept for one in self._moves.counting(seen, datetime.now(UTC))]
-            if len(found) >= n or len(seen) < n:
-                break
-            seen = self._moves.listed(Home.WAITING, limit=n, after=_key(seen[-1]))
-        shown = [kept.shown() for kept in found[:n]]
+        while seen and len(found) < n:
+            first, seen = seen[: n - len(found)], seen[n - len(found) :]
+            found += [one.kept for one in self._moves.counting(first, datetime.now(UTC))]
+            if not seen and not is_all and len(found) < n:
+                seen = self._moves.listed(Home.WAITING, limit=n, after=_key(first[-1]))
+                is_all = len(seen) < n
+        shown = [kept.shown() for kept in found]
         return [(task.id, task.body) for task in shown]
 
     def _settle(self, settlings: Sequence[Settling]) -> dict[str, TaskError]:

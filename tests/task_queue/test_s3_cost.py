@@ -12,7 +12,7 @@ from labs.task_queue.stages import Stage
 from labs.task_queue.tasks import Success
 from tests.task_queue.s3 import S3Place
 
-MANY = 400
+MANY = 250
 """Of each: settled, processed, delayed, waiting."""
 HIGH = 100
 
@@ -25,7 +25,7 @@ def queue(s3_place: S3Place) -> Iterator[S3Queue]:
 
 
 def fill(queue: S3Queue) -> None:
-    """Some thousand and a half of objects that are none of a verb's business."""
+    """A thousand tasks, in two thousand objects, that are none of a verb's business."""
     queue.put({f"settled/{n}": n for n in range(MANY)})
     claims = queue.get(MANY)
     assert queue.settle([Success(claim) for claim in claims]) == {}
@@ -63,7 +63,9 @@ def costs(queue: S3Queue, mark: str) -> dict[str, int]:
     return found
 
 
-def test_a_verb_makes_as_many_requests_where_thousands_are_stored(queue: S3Queue) -> None:
+def test_a_verb_makes_as_many_requests_where_thousands_of_objects_are_stored(
+    queue: S3Queue,
+) -> None:
     few = costs(queue, "before")
     assert few == {
         "put": 2,
