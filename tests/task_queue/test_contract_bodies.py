@@ -103,14 +103,10 @@ NO_JSON: dict[str, tuple[object, str]] = {
 }
 
 
-@pytest.mark.parametrize("kind", NO_JSON)
-def test_what_is_no_json_is_refused_by_name_and_nothing_is_stored(
-    queue: TaskQueue, kind: str
-) -> None:
-    body, why = NO_JSON[kind]
-    for put in queue.put, queue.put_quietly:
+def test_what_is_no_json_is_refused_by_name_and_nothing_is_stored(queue: TaskQueue) -> None:
+    for body, why in NO_JSON.values():
         with pytest.raises(BadTask, match=rf"^The body of 'bad' is not JSON: .*({why})"):
-            put({"good": 1, "bad": body, "fine": 2})
+            queue.put({"good": 1, "bad": body, "fine": 2})
     assert queue.sizes() == {"WAITING": 0, "PROCESSING": 0, "SUCCESS": 0, "FAIL": 0}
 
 
@@ -122,7 +118,7 @@ def test_a_result_that_is_no_json_is_refused_and_the_task_stays(queue: TaskQueue
     assert queue.sizes()["PROCESSING"] == 2
 
 
-@pytest.mark.parametrize("items", [None, 5, "a", [("a", 1)], {"a"}])
-def test_a_put_wants_a_mapping(queue: TaskQueue, items: object) -> None:
-    with pytest.raises(BadTask, match="mapping"):
-        queue.put(items)  # type: ignore[arg-type]
+def test_a_put_wants_a_mapping(queue: TaskQueue) -> None:
+    for items in None, 5, "a", [("a", 1)], {"a"}:
+        with pytest.raises(BadTask, match="mapping"):
+            queue.put(items)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -80,7 +81,7 @@ def test_any_text_is_an_id_from_its_put_to_its_end(queue: TaskQueue) -> None:
     assert [id_ for id_, _ in queue.get(len(IDS))] == IDS[1::2]
 
 
-@pytest.mark.parametrize("id_", ["a/b", "..", "\0", "\U0001f600" * 512, " ", "a?b#c", "%2F", "\n"])
+@pytest.mark.parametrize("id_", ["a/b?c#%2F \n..", "\0", "\U0001f600" * 512])
 def test_any_text_finds_its_task(queue: TaskQueue, id_: str) -> None:
     queue.put({id_: "mine", "other": "not"})
     assert queue.lookup_item(id_) == {
@@ -96,32 +97,32 @@ def test_any_text_finds_its_task(queue: TaskQueue, id_: str) -> None:
         assert queue.put_quietly({id_: 2}).present == queue.put({id_: 2}).present == (id_,)
 
 
-@pytest.mark.parametrize(
-    ("id_", "why"),
-    [
-        ("", "1 to 512 characters, not 0"),
-        ("a" * 513, "1 to 512 characters, not 513"),
-        ("\ud800", "lone surrogate"),
-        (5, "must be text, not 5"),
-        (None, "must be text, not None"),
-        (b"x", "must be text, not b'x'"),
-        (("a", "b"), "must be text, not"),
-        (True, "must be text, not True"),
-    ],
-)
-def test_all_else_is_refused_by_every_verb(queue: TaskQueue, id_: object, why: str) -> None:
-    verbs: list[Callable[[], object]] = [
-        lambda: queue.put({"good": 1, id_: 1}),  # type: ignore[dict-item]
-        lambda: queue.success(id_),  # type: ignore[arg-type]
-        lambda: queue.fail(id_),  # type: ignore[arg-type]
-        lambda: queue.extend([id_], 1),  # type: ignore[list-item]
-        lambda: queue.release([id_]),  # type: ignore[list-item]
-        lambda: queue.refuse(id_, reason=""),  # type: ignore[arg-type]
-        lambda: queue.requeue([id_]),  # type: ignore[list-item]
-        lambda: queue.lookup_status(id_),  # type: ignore[arg-type]
-        lambda: queue.lookup_item(id_),  # type: ignore[arg-type]
-    ]
-    for verb in verbs:
-        with pytest.raises(BadTask, match=why):
-            verb()
+NO_IDS: list[tuple[object, str]] = [
+    ("", "1 to 512 characters, not 0"),
+    ("a" * 513, "1 to 512 characters, not 513"),
+    ("\ud800", "lone surrogate"),
+    (5, "must be text, not 5"),
+    (None, "must be text, not None"),
+    (b"x", "must be text, not b'x'"),
+    (("a", "b"), "must be text, not"),
+    (True, "must be text, not True"),
+]
+
+
+def test_all_else_is_refused_by_every_verb(queue: TaskQueue) -> None:
+    for id_, why in NO_IDS:
+        verbs: list[Callable[[Any], object]] = [
+            lambda id_: queue.put({"good": 1, id_: 1}),
+            queue.success,
+            queue.fail,
+            lambda id_: queue.extend([id_], 1),
+            lambda id_: queue.release([id_]),
+            lambda id_: queue.refuse(id_, reason=""),
+            lambda id_: queue.requeue([id_]),
+            queue.lookup_status,
+            queue.lookup_item,
+        ]
+        for verb in verbs:
+            with pytest.raises(BadTask, match=why):
+                verb(id_)
     assert queue.sizes()["WAITING"] == 0, "nothing of a put that is refused is stored"

@@ -111,10 +111,7 @@ def test_whoever_looks_first_sees_that_a_lease_has_run_out(store: Store, look: s
 
 
 @pytest.mark.parametrize("again", ["waiting", "claimed", "claimed by the same", "done"])
-@pytest.mark.parametrize("verb", ["success", "fail", "extend", "release"])
-def test_who_comes_after_the_lease_has_run_out_is_refused(
-    store: Store, verb: str, again: str
-) -> None:
+def test_who_comes_after_the_lease_has_run_out_is_refused(store: Store, again: str) -> None:
     late, next_ = store.open(), store.open()
     late.put({"a": 1})
     stale = claim_one(late, lease_s=SOON_S, owner="late")
@@ -125,14 +122,15 @@ def test_who_comes_after_the_lease_has_run_out_is_refused(
         if again == "done":
             next_.success(claim, result="the right one")
     before = next_.lookup_task("a")
-    verbs = {
-        "success": lambda: late.success(stale, result="stale"),
-        "fail": lambda: late.fail(stale, reason="stale"),
-        "extend": lambda: late.extend(stale, HOUR_S),
-        "release": lambda: late.release(stale),
-    }
-    with pytest.raises(ClaimLost):
-        verbs[verb]()
+    verbs: list[Callable[[], None]] = [
+        lambda: late.success(stale, result="stale"),
+        lambda: late.fail(stale, reason="stale"),
+        lambda: late.extend(stale, HOUR_S),
+        lambda: late.release(stale),
+    ]
+    for verb in verbs:
+        with pytest.raises(ClaimLost):
+            verb()
     assert next_.lookup_task("a") == before
 
 
@@ -230,34 +228,35 @@ def test_leases_that_run_out_never_fail_a_task_without_a_limit(queue: TaskQueue)
         wait_until_stage(queue, "a", Stage.WAITING)
 
 
-@pytest.mark.parametrize("lease_s", [0, -1, float("nan"), float("inf"), "1", True])
-def test_a_lease_is_a_number_of_seconds(queue: TaskQueue, lease_s: object) -> None:
-    queue.put({"a": 1})
-    with pytest.raises(BadTask, match="lease_s must be a number"):
-        queue.get(1, lease_s=lease_s)  # type: ignore[arg-type]
+def test_a_lease_is_a_number_of_seconds(queue: TaskQueue) -> None:
+    queue.put({"a": 1, "b": 2})
     claim = claim_one(queue)
-    with pytest.raises(BadTask, match="lease_s must be a number"):
-        queue.extend(claim, lease_s)  # type: ignore[arg-type]
+    for lease_s in 0, -1, float("nan"), float("inf"), "1", True:
+        with pytest.raises(BadTask, match="lease_s must be a number"):
+            queue.get(1, lease_s=lease_s)  # type: ignore[arg-type]
+        with pytest.raises(BadTask, match="lease_s must be a number"):
+            queue.extend(claim, lease_s)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("owner", ["", "a" * 513, 5, "a\0", "\ud800"])
-def test_an_owner_has_a_name(queue: TaskQueue, owner: object) -> None:
-    queue.put({"a": 1})
-    for lease_s in None, HOUR_S:
-        with pytest.raises(BadTask, match="An owner"):
-            queue.get(1, lease_s=lease_s, owner=owner)  # type: ignore[arg-type]
+def test_an_owner_has_a_name(queue: TaskQueue) -> None:
+    queue.put({"a": 1, "b": 2})
     queue.get()
-    with pytest.raises(BadTask, match="An owner"):
-        queue.success("a", owner=owner)  # type: ignore[arg-type]
+    for owner in "", "a" * 513, 5, "a\0", "\ud800":
+        for lease_s in None, HOUR_S:
+            with pytest.raises(BadTask, match="An owner"):
+                queue.get(1, lease_s=lease_s, owner=owner)  # type: ignore[arg-type]
+        with pytest.raises(BadTask, match="An owner"):
+            queue.success("a", owner=owner)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("owner", ["controller 1/zoë \U0001f600", "x" * 512, "a'; --", "%", "\n"])
-def test_an_owner_may_have_any_name(queue: TaskQueue, owner: str) -> None:
-    queue.put({"a": 1})
-    assert claim_one(queue, owner=owner).owner == queue.lookup_task("a").owner == owner
-    with pytest.raises(ClaimLost):
-        queue.success("a", owner=owner + "2" if len(owner) < 512 else "x")
-    queue.success("a", owner=owner)
+def test_an_owner_may_have_any_name(queue: TaskQueue) -> None:
+    owners = ["controller 1/zoë \U0001f600", "x" * 512, "a'; --", "%", "\n"]
+    for owner in owners:
+        queue.put({owner: 1})
+        assert claim_one(queue, owner=owner).owner == queue.lookup_task(owner).owner == owner
+        with pytest.raises(ClaimLost):
+            queue.success(owner, owner="another")
+        queue.success(owner, owner=owner)
 
 
 def test_the_same_task_twice_in_one_call_is_refused(queue: TaskQueue) -> None:

@@ -68,21 +68,15 @@ def test_what_stays_in_the_stage_is_seen_once_though_others_come_and_go(
     assert len(seen) == len(set(seen))
 
 
-@pytest.mark.parametrize("limit", [0, -1, 1.5, "1", True])
-def test_a_limit_is_a_whole_number(queue: TaskQueue, limit: object) -> None:
-    with pytest.raises(BadTask, match="limit must be a whole number"):
-        queue.lookup_state(Stage.WAITING, limit=limit)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("after", [5, b"x", "no such mark \0"])
-def test_a_mark_is_one_that_a_page_has_given(queue: TaskQueue, after: object) -> None:
+def test_a_limit_a_mark_and_a_stage_are_what_they_should_be(queue: TaskQueue) -> None:
     queue.put({"a": 1})
-    with pytest.raises(BadTask):
-        queue.lookup_state(Stage.WAITING, limit=1, after=after)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("stage", [4, -1, "WAITING", None])
-def test_a_stage_is_one_of_four(queue: TaskQueue, stage: object) -> None:
-    for verb in queue.size, queue.lookup_state:
-        with pytest.raises(BadTask, match="is no stage"):
-            verb(stage)  # type: ignore[arg-type]
+    for limit in 0, -1, 1.5, "1", True:
+        with pytest.raises(BadTask, match="limit must be a whole number"):
+            queue.lookup_state(Stage.WAITING, limit=limit)  # type: ignore[arg-type]
+    for after in 5, b"x", "no such mark \0":
+        with pytest.raises(BadTask):
+            queue.lookup_state(Stage.WAITING, limit=1, after=after)  # type: ignore[arg-type]
+    for stage in 4, -1, "WAITING", None:
+        for verb in queue.size, queue.lookup_state:
+            with pytest.raises(BadTask, match="is no stage"):
+                verb(stage)  # type: ignore[arg-type]

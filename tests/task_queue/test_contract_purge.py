@@ -47,9 +47,9 @@ def test_an_id_that_was_purged_is_new_again(queue: TaskQueue) -> None:
     assert claim_one(queue, lease_s=HOUR_S).attempt == 1
 
 
-@pytest.mark.parametrize("age", [5, None, "1 day", timedelta(seconds=-1)])
-def test_an_age_is_a_timedelta(queue: TaskQueue, age: object) -> None:
+def test_an_age_is_a_timedelta(queue: TaskQueue) -> None:
     bring(queue, Stage.SUCCESS, "a")
-    with pytest.raises(BadTask, match="older_than must be a timedelta"):
-        queue.purge(age)  # type: ignore[arg-type]
+    for age in 5, None, "1 day", timedelta(seconds=-1):
+        with pytest.raises(BadTask, match="older_than must be a timedelta"):
+            queue.purge(age)  # type: ignore[arg-type]
     assert queue.lookup_status("a") is Stage.SUCCESS
