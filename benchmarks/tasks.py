@@ -1,6 +1,6 @@
 """`python -m benchmarks.tasks`: what a put, a get and a success cost, and whether that grows.
 
-Each store is measured at several numbers of tasks stored, always in turn with an empty one, by
+Each store is measured at several numbers of tasks stored, always beside an empty one and by
 turns: so that a machine that is busy for a while is busy for both, and what counts is the
 median of the ratios within a round. The same with the peers, on one PostgreSQL of its own, and
 with one, two and four workers. The tables go to a person, or JSON to a script; the exit code says

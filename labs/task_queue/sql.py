@@ -20,6 +20,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from labs.errors import LabError
 from labs.task_queue.errors import BadTask, TaskError
 from labs.task_queue.queue import TaskQueue
 from labs.task_queue.sql_database import Database, Rows, Session
@@ -98,7 +99,12 @@ class SqlQueue(TaskQueue):
         Raises:
             BadInput: the URL can't be meant. StoreUnreachable, StoreUnfit: as above.
         """
-        return cls(Database.at(url), queue_name)
+        database = Database.at(url)
+        try:
+            return cls(database, queue_name)
+        except LabError:
+            database.close()
+            raise
 
     def description(self) -> dict[str, Json]:
         """`implementation`, `engine_url` without the password, and `queue_name`."""

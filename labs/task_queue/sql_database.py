@@ -173,6 +173,7 @@ class Database:
             connection.execute(PLANS)
         else:
             connection.isolation_level = None
+            connection.execute(f"PRAGMA busy_timeout = {PATIENCE_S * 1000:.0f}")
 
     def _sentence(self, error: Exception, connection: Any) -> LabError:
         """What the driver says, as an error of ours. The connection is not used again."""

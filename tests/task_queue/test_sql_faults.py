@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import resource
+import secrets
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from labs.task_queue.errors import StoreUnfit, StoreUnreachable
 from labs.task_queue.local_postgres import LocalPostgres
 from labs.task_queue.sql import SqlQueue
 from labs.task_queue.stages import Stage
+from labs.task_queue.tasks import Fail, Success
 from labs.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -108,6 +111,35 @@ def test_a_put_notifies_only_if_somebody_listens(postgres_url: str) -> None:
         queue.put({"b": 2, "c": 3})
         assert len(list(listener.notifies(timeout=5, stop_after=1))) == 1
         assert list(listener.notifies(timeout=0.2)) == [], "once for a put, not for a task"
+
+
+def test_batches_of_the_same_tasks_in_any_order_never_lock_each_other_out(
+    postgres_url: str,
+) -> None:
+    """Rows are locked in the order of their ids, else PostgreSQL would end one as a deadlock."""
+    name = f"locks-{secrets.token_hex(4)}"
+    failures: list[Exception] = []
+
+    def work(seed: int) -> None:
+        order = random.Random(seed)
+        with SqlQueue.connect(postgres_url, name) as queue:
+            try:
+                for number in range(15):
+                    ids = [f"{number}-{n}" for n in range(60)]
+                    order.shuffle(ids)
+                    queue.put_quietly(dict.fromkeys(ids))
+                    queue.get(40)
+                    queue.settle([Success(id_) if seed % 2 else Fail(id_) for id_ in ids])
+                    queue.requeue_quietly(ids)
+            except Exception as error:  # noqa: BLE001 - told below
+                failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
 
 
 # --- SQLite -----------------------------------------------------------------------------------
