@@ -154,9 +154,8 @@ def test_what_names_no_resources_where_it_should_fails_with_a_reason() -> None:
 
 
 def test_fractions_add_up_and_huge_numbers_are_no_trouble() -> None:
-    work = work_on(needing(*[0.1] * 10, 10**400))
-    assert len(ResourceLimit({"gpus": 1}).release_next_jobs(work)) == 10
-    assert ResourceLimit({"gpus": 2}).release_next_jobs(work) == []
+    work = work_on(needing(0.1, 0.1, 0.1, 10**400))
+    assert len(ResourceLimit({"gpus": 0.3}).release_next_jobs(work)) == 3
     assert work.queue.size(Stage.FAIL) == 1
 
 
@@ -206,6 +205,24 @@ def test_several_controllers_keep_one_limit_together(strategy: Strategy) -> None
         thread.join(60)
     assert not failures
     assert 1 <= most <= 4
+
+
+@pytest.mark.parametrize("strategy", [ProcessingLimit(1), ResourceLimit({"gpus": 1})])
+def test_what_another_claims_in_between_is_counted_before_anything_is_sent(
+    strategy: Strategy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = work_on(needing(1, 1))
+    get = work.queue.get
+
+    def too_late(*arguments: Any, **options: Any) -> list[Claim]:
+        get(1)  # another's
+        return get(*arguments, **options)
+
+    monkeypatch.setattr(work.queue, "get", too_late)
+    assert strategy.release_next_jobs(work) == []
+    assert dummy(work).jobs == {}
+    assert work.queue.sizes() == {"WAITING": 1, "PROCESSING": 1, "SUCCESS": 0, "FAIL": 0}
+    assert work.queue.lookup_task("task 1").attempts == 0
 
 
 def test_a_strategy_starts_nothing_while_the_worker_is_out_of_reach() -> None:

@@ -295,7 +295,7 @@ def test_what_is_left_of_an_earlier_attempt_is_not_taken_for_this_one(
 
 
 def test_a_claim_whose_answer_was_lost_is_found_and_waits_again(
-    work: WorkQueue, monkeypatch: pytest.MonkeyPatch
+    work: WorkQueue, worker: Touchy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work.push_next_jobs()
     get = work.queue.get
@@ -309,8 +309,9 @@ def test_a_claim_whose_answer_was_lost_is_found_and_waits_again(
         with pytest.raises(StoreUnreachable):
             work.push_next_jobs()
     assert stages(work.queue) == {"WAITING": 4, "PROCESSING": 2}
-    assert work.update_job_status() == {}
-    assert stages(work.queue) == {"WAITING": 5, "PROCESSING": 1}
+    del worker.jobs["task 0"]  # that it was sent is known all the same
+    assert work.update_job_status() == {"task 0": Stage.FAIL}
+    assert stages(work.queue) == {"WAITING": 5, "FAIL": 1}
     assert work.push_next_jobs() == [("task 1", {"n": 1})]
 
 
