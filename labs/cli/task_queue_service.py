@@ -132,6 +132,12 @@ def _token(settings: TaskQueueSettings, file: Path | None, no_auth: bool) -> str
 @click.option(
     "--path-to-scripts", metavar="FOLDER", type=click.Path(path_type=Path), help="Of process."
 )
+@click.option(
+    "--process-state",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Of process: where jobs are kept in mind; else beside the scripts.",
+)
 @click.option("--rabbit-queue", metavar="NAME", help="Of rabbit: what its workers consume; tasks.")
 @click.option("--endpoint", metavar="URL", help="Of argo-workflows: its API.")
 @click.option("--namespace", metavar="NAME", help="Of argo-workflows: Kubernetes' namespace.")

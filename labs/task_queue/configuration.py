@@ -111,6 +111,10 @@ class TaskQueueSettings(BaseSettings):
     path_to_scripts: Path | None = Field(
         default=None, description="of `process`: the folder of scripts"
     )
+    process_state: Path | None = Field(
+        default=None,
+        description="of `process`: where jobs are kept in mind; else beside the scripts",
+    )
     amqp_url: SecretStr | None = Field(
         default=None, description="of `rabbit`: the broker, as `amqp://user:password@host/vhost`"
     )

@@ -211,4 +211,4 @@ def worker_of(settings: TaskQueueSettings) -> Worker:
     from labs.task_queue.workers.process import ProcessWorker
 
     assert settings.path_to_scripts is not None, "check() wants it"
-    return ProcessWorker(settings.path_to_scripts)
+    return ProcessWorker(settings.path_to_scripts, state=settings.process_state)

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -64,20 +65,40 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def config(command: list[str], folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+TASK_QUEUE = ("POSTGRES_", "S3_", "SEAWEEDFS_", "TASK_QUEUE_", "QUEUE_")
+SECRETS = ("POSTGRES_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY", "TASK_QUEUE_TOKEN")
+
+
+def config(
+    command: list[str], folder: Path, *more: str, profile: str = "kafka"
+) -> subprocess.CompletedProcess[str]:
     environment = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("RABBITMQ_", "KAFKA_", "COMPOSE_"))
+        if not name.startswith(("RABBITMQ_", "KAFKA_", "COMPOSE_", *TASK_QUEUE))
     }
     return subprocess.run(
-        [*command, "--profile", "kafka", "config", *more],
+        [*command, "--profile", profile, "config", *more],
         cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def services_of(config: str, profile: str) -> dict[str, dict[str, Any]]:
+    """The services that come with the profile; the older compose shows all of them."""
+    services: dict[str, dict[str, Any]] = yaml.safe_load(config)["services"]
+    return {
+        name: service
+        for name, service in services.items()
+        if profile in service.get("profiles", [profile])
+    }
+
+
+def ports_of(services: dict[str, dict[str, Any]]) -> list[object]:
+    return [port for service in services.values() for port in service.get("ports") or []]
 
 
 def test_without_an_env_file_compose_says_how_to_make_one(command: list[str], folder: Path) -> None:
@@ -95,18 +116,64 @@ def test_once_it_is_made_compose_reads_the_file_and_publishes_on_loopback_alone(
     said = config(command, folder)
 
     assert said.returncode == 0, said.stderr
-    published = re.findall(r"- (\S+:\d+:\d+)(?:/tcp)?$|host_ip: (\S+)", said.stdout, re.MULTILINE)
+    published = ports_of(services_of(said.stdout, "kafka"))
     assert len(published) == 4
-    assert all("127.0.0.1" in short or long == "127.0.0.1" for short, long in published)
+    assert all("127.0.0.1" in str(port) for port in published)
 
 
-def test_kafka_comes_only_when_its_profile_is_asked_for(command: list[str], folder: Path) -> None:
+def test_kafka_and_the_task_queue_come_only_when_their_profiles_are_asked_for(
+    command: list[str], folder: Path
+) -> None:
     subprocess.run(["sh", "container/make-env"], cwd=folder, check=True)
-    services = yaml.safe_load((folder / "docker-compose.yml").read_text())["services"]
+    task_queue = {"postgres", "s3", "task-queue-server", "task-queue-controller"}
 
-    assert {name for name, service in services.items() if "profiles" in service} == {"kafka"}
-    said = config(command, folder, "--services")
-    assert set(said.stdout.split()) == {"rabbitmq", "notebooks", "kafka"}
+    for profile, more in {"kafka": {"kafka"}, "task-queue": task_queue}.items():
+        said = config(command, folder, profile=profile)
+        assert set(services_of(said.stdout, profile)) == {"rabbitmq", "notebooks"} | more
+
+
+def test_the_task_queue_is_on_loopback_with_the_passwords_of_the_env_file(
+    command: list[str], folder: Path
+) -> None:
+    subprocess.run(["sh", "container/make-env"], cwd=folder, check=True)
+    lines = (folder / ".env").read_text().splitlines()
+    env = dict(line.split("=", 1) for line in lines)
+
+    said = config(command, folder, profile="task-queue")
+
+    assert said.returncode == 0, said.stderr
+    services = services_of(said.stdout, "task-queue")
+    published = ports_of(services)
+    assert len(published) == 6
+    assert all("127.0.0.1" in str(port) for port in published)
+    server, controller = services["task-queue-server"], services["task-queue-controller"]
+    assert [server["command"], controller["command"][:1]] == [["server"], ["controller"]]
+    for service in (server, controller):
+        settings = service["environment"]
+        assert settings["TASK_QUEUE_TOKEN"] == env["TASK_QUEUE_TOKEN"]
+        assert settings["SQL_QUEUE_POSTGRES_PASSWORD"] == env["POSTGRES_PASSWORD"]
+        assert settings["AWS_SECRET_ACCESS_KEY"] == env["S3_SECRET_KEY"]
+        assert service["user"] == f"{env['LAB_UID']}:{env['LAB_GID']}"
+    assert services["postgres"]["environment"]["POSTGRES_PASSWORD"] == env["POSTGRES_PASSWORD"]
+    assert services["s3"]["environment"]["AWS_ACCESS_KEY_ID"] == env["S3_ACCESS_KEY"]
+    assert all(re.fullmatch("[0-9a-f]{16,}", env[name]) for name in SECRETS)
+
+
+def test_an_env_file_from_before_the_task_queue_still_serves_the_rest(
+    command: list[str], folder: Path
+) -> None:
+    (folder / ".env").write_text("RABBITMQ_PASSWORD=x\nLAB_UID=1000\nLAB_GID=1000\n")
+
+    assert config(command, folder).returncode == 0
+
+
+def test_what_can_be_set_for_the_task_queue_stands_in_make_env() -> None:
+    words = (ROOT / "container" / "make-env").read_text()
+    text = (ROOT / "docker-compose.yml").read_text()
+    used = {name for name in re.findall(r"\$\{(\w+)", text) if name.startswith(TASK_QUEUE)}
+
+    assert set(SECRETS) < used
+    assert all(name in words for name in used)
 
 
 def test_the_image_and_the_port_of_kafka_can_be_set_and_clients_are_told_that_port(
