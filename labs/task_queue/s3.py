@@ -12,8 +12,9 @@ there is, a thousand to a request.
 The line: higher priorities first, then older puts, by the clocks of those who put: what one
 process puts, and one process after another on one machine, comes out in that order. At most 32
 leases and 32 delays that have passed are let count by one `get`, the earliest first. Who loses
-a race for the head looks further on, at random among the next 64 of the same priority; so many
-workers take tasks only about in order, a lone one exactly.
+a race for the head looks further on, at random among the next 64 of the same priority (16 times
+as many as it wants, if that is more); so many workers take tasks only about in order, a lone one
+exactly.
 """
 
 from __future__ import annotations
@@ -55,7 +56,11 @@ AT_ONCE = 32
 SPARE = 4
 """Markers listed beyond those wanted, for some may not count."""
 WINDOW = 64
-"""How far from the head of the line those look who meet others there."""
+"""How far from the head of the line those look who meet others there,"""
+OTHERS = 16
+"""or so many times as far as they want tasks,"""
+WIDEST = 900
+"""but no further than this."""
 LOOK_EVERY_S = 0.2
 
 
@@ -152,7 +157,7 @@ class S3Queue(TaskQueue):
         ]
         claimed = [found for found in self._moves.make(changes, now, some_will_do=True) if found]
         if len(claimed) < len(chosen):
-            self._spread = min(WINDOW, 2 * self._spread + 2)
+            self._spread = min(WIDEST, 2 * self._spread + 2 * len(chosen))
         else:
             self._spread //= 2
         return claimed
@@ -292,7 +297,7 @@ class S3Queue(TaskQueue):
         limits = {
             Home.PROCESSING: AT_ONCE,
             Home.DELAYED: AT_ONCE,
-            Home.WAITING: n + SPARE + (WINDOW if self._spread else 0),
+            Home.WAITING: n + SPARE + self._reach(n),
         }
 
         def listed(home: Home) -> list[Seen]:
@@ -329,8 +334,12 @@ class S3Queue(TaskQueue):
             return heads[:n]
         priority = heads[0].marker.place[:4]
         alike = sum(one.marker.place[:4] == priority for one in heads)
-        first = random.randint(0, max(0, min(self._spread, alike - n)))
+        first = random.randint(0, max(0, min(self._reach(n), alike - n)))
         return heads[first : first + n]
+
+    def _reach(self, n: int) -> int:
+        """How far beyond the n next ones this handle looks."""
+        return min(self._spread, max(WINDOW, OTHERS * n))
 
     def _more(self, n: int, tried: set[str]) -> list[Seen]:
         """Markers that were not tried yet, wherever in the line they are by now."""

@@ -38,11 +38,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, TypeVar
 
 from labs.task_queue.errors import StoreUnreachable
 from labs.task_queue.queue import Recorder
-from labs.task_queue.s3_bucket import Bucket
+from labs.task_queue.s3_bucket import LIST_AT_MOST, Bucket
 from labs.task_queue.s3_tasks import Home, Kept, Marker, Seen, markers_in
 from labs.task_queue.stages import Move
 from labs.task_queue.tasks import GAVE_UP, Moved, after_lease
@@ -103,10 +104,12 @@ class Moves:
 
     def listed(self, home: Home, *, limit: int, after: str = "") -> list[Seen]:
         """The first markers of a home, after the key `after` (below the base)."""
-        start = f"{self.base}{after}" if after else ""
-        return markers_in(
-            self.bucket.list(f"{self.base}{home}/", after=start, limit=limit), self.base
-        )
+        prefix, start = f"{self.base}{home}/", f"{self.base}{after}" if after else ""
+        if limit > LIST_AT_MOST:
+            return markers_in(
+                list(islice(self.bucket.list_all(prefix, after=start), limit)), self.base
+            )
+        return markers_in(self.bucket.list(prefix, after=start, limit=limit), self.base)
 
     def listed_all(self, home: Home, *, after: str = "") -> Iterable[Seen]:
         """All of them."""

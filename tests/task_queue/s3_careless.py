@@ -100,7 +100,7 @@ class Handler(BaseHTTPRequestHandler):
         lines = "".join(
             f"<Contents><Key>{escape(key)}</Key>"
             "<LastModified>2026-01-01T00:00:00Z</LastModified></Contents>"
-            for key in keys[: int(query["max-keys"][0])]
+            for key in keys[: min(1000, int(query["max-keys"][0]))]
         )
         self.answer(200, f"<ListBucketResult>{lines}</ListBucketResult>".encode())
 

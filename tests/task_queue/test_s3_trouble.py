@@ -16,6 +16,7 @@ from labs.task_queue.local_s3 import LocalS3
 from labs.task_queue.queue import TaskQueue
 from labs.task_queue.s3 import json_s3_queue
 from labs.task_queue.s3_signing import Credentials, signed_headers
+from labs.task_queue.s3_tasks import Home
 from labs.task_queue.stages import Stage
 from tests.task_queue.s3 import S3Place
 from tests.task_queue.s3_careless import Objects, careless_s3
@@ -87,6 +88,15 @@ def test_a_store_without_room_says_so_and_keeps_what_it_has(server: Objects) -> 
         server.errors = []
         queue.put({"b": 2})
         assert queue.get(3) == [("a", 1), ("b", 2)]
+
+
+def test_more_than_a_store_lists_at_once_is_listed_in_parts(server: Objects) -> None:
+    with json_s3_queue("bucket/q", endpoint_url=server.endpoint, **LOGIN) as queue:
+        queue.put({"a": 1})
+        (key,) = (key for key in server.kept if key.startswith("q/waiting/"))
+        server.kept |= {f"{key}{n:04}": b"" for n in range(2500)}
+        assert len(queue._moves.listed(Home.WAITING, limit=2000)) == 2000
+        assert len(queue._moves.listed(Home.WAITING, limit=9000)) == 2501
 
 
 def test_a_bucket_that_is_not_there_is_named(s3_place: S3Place) -> None:
