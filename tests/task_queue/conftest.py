@@ -7,6 +7,7 @@ stores of events. A store is a name in `STORES` (or `EVENT_STORES`), and an impo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -72,6 +73,28 @@ EVENT_STORES = [
     "sqlite",
     "postgres",
 ]
+
+AROUND = ("events_sqlite", "events_postgres", "events_s3")
+"""Another store with events around it: each move is tried there, and not all that is around."""
+NOT_AROUND = ("ids", "bodies", "order", "attempts", "pages", "purge", "waiting")
+"""Files of the contract that these are spared, unless LABS_TEST_STORES=all."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the run short: see `AROUND`."""
+    if os.environ.get("LABS_TEST_STORES") == "all":
+        return
+    spared = [
+        item
+        for item in items
+        if item.path.stem.removeprefix("test_contract_") in NOT_AROUND
+        and isinstance(item, pytest.Function)
+        and hasattr(item, "callspec")
+        and item.callspec.params.get("store") in AROUND
+    ]
+    if spared:
+        config.hook.pytest_deselected(items=spared)
+        items[:] = [item for item in items if item not in spared]
 
 
 @pytest.fixture(params=STORES)

@@ -69,7 +69,10 @@ class Journal:
     def read(self) -> list[dict[str, Any]]:
         """All lines; those of one worker are in the order in which they were written."""
         pages = sorted(self.folder.glob("*.jsonl"))
-        return [json.loads(line) for page in pages for line in page.read_text().splitlines()]
+        texts = [page.read_text() for page in pages]
+        # What is written while this reads may end in half a line.
+        lines = [line for text in texts for line in text[: text.rfind("\n") + 1].splitlines()]
+        return [json.loads(line) for line in lines]
 
 
 class Page:
