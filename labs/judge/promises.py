@@ -392,7 +392,7 @@ _PROMISES: dict[str, tuple[Promise, ...]] = {
             "lease-respected",
             "No task is taken from a copy before its lease has run out.",
             leasing.lease_respected,
-            ("hold", "kill"),
+            ("hold",),
         ),
         Promise(
             "lease-kept",
