@@ -253,6 +253,7 @@ def strike_holder(
             copy = trial.tasks.holder(task_of(trial, body))
             if copy is None or not trial.programs[copy].is_running:
                 break
+            paused_s = trial.now_s()
             trial.programs[copy].pause()
             trial.look()
             trial.catch_up()
@@ -261,6 +262,7 @@ def strike_holder(
                 strike(copy, {"body": body, "in_hand": [body]})
                 return
             trial.programs[copy].resume()
+            trial.stood_still(paused_s)  # it may have held the write lock: nobody could extend
     except GaveUp:
         if trial.tasks.history.struck(fault):
             raise

@@ -164,6 +164,10 @@ class TableTrial(Copies):
             self.note("trouble", what=what)
             self.note("fault-missed", fault="lease", why=what, by_chance=True)
 
+    def stood_still(self, since_s: float) -> None:
+        """Remember that the judge itself kept a copy from going on, and perhaps the others, too."""
+        self._pulse.stalls.append((since_s, self.now_s()))
+
     def _lost_to_the_machine(self, lease_s: float) -> bool:
         tasks, stalls = Tasks.of(self.history), self._pulse.stalls
         return any(
