@@ -54,6 +54,9 @@ T = TypeVar("T")
 class ApiClient(TaskQueue):
     """A task queue on a server. May be shared by threads; not by processes."""
 
+    tells_moves = False
+    """The server makes the moves: with events, it is there that they are recorded."""
+
     def __init__(
         self,
         api_base_url: str,
