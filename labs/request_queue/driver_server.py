@@ -48,13 +48,15 @@ def serving(app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> Iterator[st
 
 
 def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
-        )
+        made = socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
         why = error.strerror if isinstance(error, OSError) else "there is no such port"
         raise BadInput(
             f"The driver can't listen on {host}:{port}: {why}.",
             remedy="Is another one running there? Take another --port, or 0 for any.",
         ) from error
+    # asyncio sends at once (TCP_NODELAY) only on sockets that say that they are TCP's; on others
+    # the second half of each answer waits 40 ms for the first to be acknowledged.
+    return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=made.detach())
