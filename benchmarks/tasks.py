@@ -299,7 +299,7 @@ def cells(rates: Rates, size: int, verbs: Sequence[str]) -> list[str]:
 
 def machine_facts() -> dict[str, str]:
     """What the figures depend on."""
-    packages = ("sqlalchemy", "psycopg", "urllib3", "procrastinate")
+    packages = ("sqlalchemy", "psycopg", "boto3", "procrastinate")
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.platform()}",
         "load": " ".join(f"{load:.1f}" for load in os.getloadavg()),

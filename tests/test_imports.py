@@ -157,7 +157,8 @@ LIVES_IN: dict[str, set[str]] = {
         "labs.task_queue.sql_database",
         "labs.task_queue.sql_events",
     },
-    "urllib3": {"labs.task_queue.s3_bucket"},
+    "boto3": {"labs.task_queue.s3_bucket"},
+    "botocore": {"labs.task_queue.s3_bucket"},
     "click": {"qprocessor", "labs.cli"},
     "rich": {"labs.cli"},
 }

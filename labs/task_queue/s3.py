@@ -406,7 +406,8 @@ def json_s3_queue(
         endpoint_url: the store's address; None: FSSPEC_S3_ENDPOINT_URL, AWS_ENDPOINT_URL_S3
             or AWS_ENDPOINT_URL, else Amazon's.
         access_key_id, secret_access_key, session_token, region: None: AWS_ACCESS_KEY_ID,
-            AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION or AWS_DEFAULT_REGION.
+            AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION or AWS_DEFAULT_REGION; for the
+            credentials then wherever boto3 looks.
 
     Raises:
         BadInput: the path can't be meant, or there are no credentials.

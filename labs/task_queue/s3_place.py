@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from labs.errors import BadInput
-from labs.task_queue.s3_bucket import Bucket
-from labs.task_queue.s3_signing import Credentials
+from labs.task_queue.s3_bucket import Bucket, Credentials, has_usual_credentials
 
 LONGEST_PREFIX = 512
 VARIABLES = {
@@ -61,7 +60,11 @@ def bucket_at(place: Place, given: Mapping[str, str | None], *, connections: int
     """
     found = {name: given.get(name) or _variable(name) for name in VARIABLES}
     key, secret = found["access_key_id"], found["secret_access_key"]
-    if not key or not secret:
+    if key and secret:
+        credentials = Credentials(key, secret, found["session_token"])
+    elif has_usual_credentials():
+        credentials = Credentials()
+    else:
         raise BadInput(
             "There are no credentials for the S3 store.",
             remedy="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
@@ -76,7 +79,7 @@ def bucket_at(place: Place, given: Mapping[str, str | None], *, connections: int
     return Bucket(
         endpoint,
         place.bucket,
-        Credentials(key, secret, found["session_token"]),
+        credentials,
         region=region,
         connections=connections,
     )

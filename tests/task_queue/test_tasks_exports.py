@@ -43,7 +43,7 @@ def test_a_queue_in_memory_imports_no_library() -> None:
         "from labs.task_queue import in_memory_queue, event_queue, InMemoryEventStore; import sys;"
         "q = event_queue(in_memory_queue(), InMemoryEventStore(), 'x'); q.put({'a': 1});"
         "print(sorted({m.split('.')[0] for m in sys.modules} & "
-        "{'sqlalchemy', 'psycopg', 'obstore', 'urllib3', 'fastapi', 'pydantic', 'pika', 'httpx'}))"
+        "{'sqlalchemy', 'psycopg', 'boto3', 'fastapi', 'pydantic', 'pika', 'httpx'}))"
     )
     assert loaded == "[]"
 
