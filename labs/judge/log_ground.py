@@ -22,6 +22,10 @@ if TYPE_CHECKING:  # the request queue is imported when there is a log: other tr
 FAILED = ".failed"
 """What the name of the topic for what failed ends with."""
 
+COPIES_JOIN_WITHIN_MS = 1500
+"""All who have started by then share the first rebalance: else it is luck whether a second copy
+has to wait for a session timeout of the first."""
+
 
 @dataclass(frozen=True)
 class Appended:
@@ -57,6 +61,7 @@ class LogGround:
             ) from error
         with ExitStack() as stack:
             kafka = stack.enter_context(LocalKafka())
+            kafka.first_member_waits(COPIES_JOIN_WITHIN_MS)
             self.bootstrap = kafka.bootstrap
             self._log = KafkaLog(kafka.bootstrap)
             stack.callback(self._log.close)

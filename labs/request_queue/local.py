@@ -89,6 +89,10 @@ class LocalKafka:
         """
         ask(self._control, do="fail_next", request=request, error=error, times=times)
 
+    def first_member_waits(self, ms: int) -> None:
+        """Let a new group's first member wait so long for others, before it is given partitions."""
+        ask(self._control, do="first_member_waits", ms=ms)
+
     @property
     def pid(self) -> int | None:
         """The process's id; None: not started, or stopped."""

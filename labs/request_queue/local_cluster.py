@@ -47,16 +47,18 @@ class Cluster:
         assert self._client, said.value
         self._cluster = self._lib.rd_kafka_mock_cluster_new(self._client, brokers)
         assert self._cluster, "librdkafka made no cluster"
-        # A group's first member need not wait long for others: they join when they come.
-        self._lib.rd_kafka_mock_group_initial_rebalance_delay_ms(
-            self._cluster, FIRST_MEMBER_WAITS_MS
-        )
+        self.first_member_waits(FIRST_MEMBER_WAITS_MS)
 
     @property
     def bootstrap(self) -> str:
         """The brokers' addresses, host:port, with commas between."""
         found: bytes = self._lib.rd_kafka_mock_cluster_bootstraps(self._cluster)
         return found.decode()
+
+    def first_member_waits(self, ms: int) -> None:
+        """How long a group's first member waits for others; who comes later joins by a rebalance,
+        which here lasts as long as the members' session timeout."""
+        self._lib.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, ms)
 
     def create_topic(self, name: str, num_partitions: int, replication_factor: int) -> None:
         """Make a topic.
@@ -138,6 +140,7 @@ class Control(socketserver.ThreadingTCPServer):
             "create_topic": cluster.create_topic,
             "delete_before": cluster.delete_before,
             "fail_next": cluster.fail_next,
+            "first_member_waits": cluster.first_member_waits,
             "down": cluster.down,
             "up": cluster.up,
         }
