@@ -25,7 +25,7 @@ check: venv-dev ## Check style and types
 	@$(IN_VENV)ruff format --check --quiet
 	@$(IN_VENV)mypy
 
-bench: venv-dev ## Measure (about 12 minutes): qprocessor and the queues beside others, broker, proxy, judge
+bench: venv-dev ## Measure (half an hour): qprocessor and the queues beside others, broker, proxy, judge
 	@$(IN_VENV)python -m benchmarks
 	@$(IN_VENV)python -m benchmarks.startup
 	@$(IN_VENV)python -m benchmarks.proxy
