@@ -119,7 +119,7 @@ SIGNS: Sequence[Row] = (
     Row(47, _ANY, committing.died_of_a_refused_commit, _REQUESTS),
     Row(41, _ANY, committing.both_did_the_same, _REQUESTS),
     Row(43, frozenset({"done"}), committing.skipped_the_first, _REQUESTS),
-    Row(46, frozenset({"done"}), committing.waited_for_the_dead, _REQUESTS),
+    Row(46, frozenset({"done"}), committing.waited_for_the_silent, _REQUESTS),
     Row(40, frozenset({"all-committed"}), committing.never_committed, _REQUESTS),
     Row(42, _TOO_EARLY, committing.committed_out_of_order, _REQUESTS),
     Row(39, _TOO_EARLY, committing.committed_the_position, _REQUESTS),

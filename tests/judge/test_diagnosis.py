@@ -209,6 +209,8 @@ SHOWN: list[tuple[int, str, Callable[[], Tale]]] = [
     (45, "the next one's commit", lambda: LogTale().put("bad", "x").began().did("A", "x")),
     (46, "nobody took over", lambda: LogTale().put("x", "y").began().did("A", "x")
         .is_killed("A")),
+    (46, "the group stood still", lambda: LogTale().put("x", "y").began().done("A", "x")
+        .note("fault-missed", fault="kill", why="nobody was at work", by_chance=True)),
     (47, "it ended", lambda: LogTale().put("x", "y").began().did("A", "x").done("B", "y")
         .dies("B", saying="KafkaError{code=REBALANCE_IN_PROGRESS,val=27}")),
     (24, "a job", lambda: killed_job().handled("B", "x")),

@@ -162,10 +162,12 @@ def died_of_a_refused_commit(history: History) -> bool:
     return ended and any(word in tail for tail in tails for word in REFUSED)
 
 
-def waited_for_the_dead(history: History) -> bool:
-    """After a copy had died, nobody did what was left in its partitions, or much of anything."""
-    kills = history.struck("kill")
-    if not kills or any(process.ended_by_itself for process in history.processes):
+def waited_for_the_silent(history: History) -> bool:
+    """Nobody did what was left, although copies ran on: the group waited for a member's answer.
+
+    Mostly for a copy's that had died; where copies start slowly, already when a second one joins.
+    """
+    if any(process.ended_by_itself for process in history.processes):
         return False
     left = [message for message in good(history) if message.first_done is None]
     return bool(left) and not any(passed(history, message) for message in left)

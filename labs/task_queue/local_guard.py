@@ -1,8 +1,8 @@
-"""The process between a `LocalS3` and its server: it ends the one with the other.
+"""The process between a `local_server.LocalServer` and its server: it ends the one with the other.
 
 It is the server's parent, prints one line (`ready`, or the server's last words), and ends it on
 SIGTERM (in good order), on SIGQUIT (at once, as a crash would), or when its owner is gone,
-however that ended. The credentials are in its environment, where no other user can read them.
+however that ended. Secrets come by its environment, where no other user can read them.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from typing import Any
 from labs.errors import WaitedTooLong
 from labs.waiting import wait_until
 
-READY = b"ready to use"
-"""What SeaweedFS says when all of its parts answer."""
 START_WITHIN_S = 60.0
 END_WITHIN_S = 30.0
 LOOK_EVERY_S = 0.05
@@ -31,7 +29,7 @@ LOOK_EVERY_S = 0.05
 
 def guard(order: dict[str, Any]) -> None:
     """Run the server until SIGTERM, SIGQUIT, or its owner's end."""
-    home = Path(order["home"])
+    home, ready = Path(order["home"]), order["ready"].encode()
     asked: list[int] = []
 
     def heed(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler has both
@@ -41,7 +39,9 @@ def guard(order: dict[str, Any]) -> None:
     signal.signal(signal.SIGQUIT, heed)
     with (home / "log").open("ab") as log:
         begins = log.tell()
-        server = subprocess.Popen(order["command"], cwd=home, stdout=log, stderr=log)
+        server = subprocess.Popen(
+            order["command"], cwd=order["cwd"], stdout=log, stderr=log, **order["options"]
+        )
 
     def said() -> bytes:
         with (home / "log").open("rb") as log:
@@ -52,24 +52,24 @@ def guard(order: dict[str, Any]) -> None:
         return bool(asked) or os.getppid() != order["owner"] or server.poll() is not None
 
     with suppress(WaitedTooLong):
-        wait_until(lambda: is_over() or READY in said(), START_WITHIN_S, interval_s=0.02)
-    if READY in said() and not is_over():
+        wait_until(lambda: is_over() or ready in said(), START_WITHIN_S, interval_s=0.02)
+    if ready in said() and not is_over():
         print("ready", flush=True)
         wait_until(is_over, math.inf, interval_s=LOOK_EVERY_S)
     else:
         print(" ".join(said().decode(errors="replace").split())[-1000:], flush=True)
     orphaned = os.getppid() != order["owner"]
-    end(server, at_once=signal.SIGQUIT in asked or (orphaned and order["wipe"]))
+    at_once = signal.SIGQUIT in asked or (orphaned and order["wipe"])
+    end(server, order["at_once" if at_once else "in_good_order"])
     if order["wipe"] and orphaned:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def end(server: subprocess.Popen[bytes], *, at_once: bool) -> None:
-    """End the server, and return when it is gone."""
-    if not at_once:
-        server.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            server.wait(END_WITHIN_S)
+def end(server: subprocess.Popen[bytes], number: int) -> None:
+    """End the server by its own signal for it, and return when it is gone."""
+    server.send_signal(number)
+    with suppress(subprocess.TimeoutExpired):
+        server.wait(END_WITHIN_S)
     server.kill()
     server.wait()
 
