@@ -43,7 +43,7 @@ strip: venv-dev ## Take the outputs out of the notebooks, before a commit
 # Hosts of package registries stay out of the lock files: they are of whoever runs this.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links pyproject.toml --extra install \
-	--extra job-queue --extra request-queue --extra task-queue --extra local-s3
+	--extra job-queue --extra request-queue --extra task-queue --extra queue-service --extra local-s3
 
 lock: venv-dev ## Pin the dependencies of pyproject.toml anew, with hashes
 	@$(IN_VENV)$(LOCK) --output-file requirements.txt

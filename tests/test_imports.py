@@ -43,6 +43,14 @@ MAY_IMPORT: dict[str, set[str]] = {
         "labs.stopping",
         "labs.waiting",
     },
+    "labs.queue_service": {
+        "labs.broker",  # its messages can be handed to one
+        "labs.errors",
+        "labs.settings",
+        "labs.stopping",
+        "labs.task_queue",
+        "labs.waiting",
+    },
     "labs.broker": {"labs.errors", "labs.waiting"},
     "labs.jupyter": {"labs.errors", "labs.waiting"},
     "labs.amqp": {"labs.errors"},
@@ -81,6 +89,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "labs.judge",
         "labs.pictures",
         "labs.proxy",
+        "labs.queue_service",
         "labs.request_queue",
         "labs.settings",
         "labs.stopping",

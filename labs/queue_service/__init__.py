@@ -1,0 +1,1 @@
+"""A queue service: builds and jobs behind REST, on schedule, never twice."""
