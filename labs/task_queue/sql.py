@@ -14,6 +14,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -22,7 +23,7 @@ from sqlalchemy import Engine
 
 from labs.errors import LabError
 from labs.task_queue.errors import BadTask, TaskError
-from labs.task_queue.queue import TaskQueue
+from labs.task_queue.queue import Recorder, TaskQueue
 from labs.task_queue.sql_database import Database, Rows, Session
 from labs.task_queue.sql_schema import prepare
 from labs.task_queue.sql_telling import Telling
@@ -44,6 +45,7 @@ from labs.task_queue.sql_waiting import Waiting
 from labs.task_queue.stages import Move, Stage
 from labs.task_queue.tasks import (
     GAVE_UP,
+    LONGEST_DELAY_S,
     Claim,
     Hold,
     Json,
@@ -54,6 +56,7 @@ from labs.task_queue.tasks import (
     Settling,
     Task,
     admitted_id,
+    admitted_number,
     admitted_stage,
     refusal,
 )
@@ -91,6 +94,7 @@ class SqlQueue(TaskQueue):
         self._queue = escaped(queue_name)
         self._telling = Telling(database, self._queue)
         self._waiting = Waiting(database, self._queue)
+        self._session: Session | None = None
 
     @classmethod
     def connect(cls, url: str, queue_name: str) -> SqlQueue:
@@ -105,6 +109,17 @@ class SqlQueue(TaskQueue):
         except LabError:
             database.close()
             raise
+
+    def within(self, session: Session, recorder: Recorder | None = None) -> SqlQueue:
+        """A handle whose verbs are part of a transaction, with whatever else is written in it.
+
+        Args:
+            session: a transaction of `database`, for as long as the handle is used.
+            recorder: is told of the moves in it, at once; it may write by the same session.
+        """
+        part = copy(self)
+        part._session, part.recorder = session, recorder
+        return part
 
     def description(self) -> dict[str, Json]:
         """`implementation`, `engine_url` without the password, and `queue_name`."""
@@ -152,19 +167,34 @@ class SqlQueue(TaskQueue):
                     rows = self._run(session, self._say.claim_any, params)
             if self.recorder:
                 moved += [moved_by(Move.CLAIM, row) for row in rows]
-        if len(rows) > 1:
-            rows = sorted(rows, key=lambda row: (-row[7], row[8]))
-        return [
-            Claim(
-                plain(row[0]),
-                json.loads(row[4]),
-                owner=owner,
-                attempt=row[5],
-                move=row[1],
-                lease_ends=maybe(time_of, row[6]),
-            )
-            for row in rows
-        ]
+        return _claims(rows, owner)
+
+    def take(
+        self, ids: Collection[str], *, lease_s: float | None = None, owner: str | None = None
+    ) -> list[Claim]:
+        """Claim just these tasks, as far as they can be claimed; the line is passed over."""
+        params = {
+            "items": json.dumps([{"key": escaped(id_)} for id_ in ids]),
+            "lease_s": lease_s,
+            "owner": maybe(escaped, owner),
+        }
+        with self._moving() as (session, moved):
+            rows = self._run(session, self._say.take, params)
+            if self.recorder:
+                moved += [moved_by(Move.CLAIM, row) for row in rows]
+        return _claims(rows, owner)
+
+    def postpone(self, ids: Collection[str], delay_s: float) -> list[str]:
+        """Let tasks be claimed so long from now (0: at once); they keep their place in the line.
+
+        Returns:
+            The ids of those that are WAITING; with the others nothing is done.
+        """
+        delay_s = admitted_number(delay_s, "delay_s", 0, LONGEST_DELAY_S)
+        said = json.dumps([{"key": escaped(id_)} for id_ in ids])
+        with self._moving() as (session, _):
+            rows = self._run(session, self._say.postpone, {"items": said, "delay_s": delay_s})
+        return [plain(row[0]) for row in rows]
 
     def _peek(self, n: int) -> list[tuple[str, Json]]:
         with self._looking() as session:
@@ -261,6 +291,11 @@ class SqlQueue(TaskQueue):
         """A session, and a list for the moves that are made in it, which are then told."""
         moved: list[Moved] = []
         recorder, number = self.recorder, None
+        if self._session is not None:
+            yield self._session, moved
+            if recorder and moved:
+                recorder.record(moved)
+            return
         # Untold, a statement that moves is a transaction by itself.
         with self.database.session(writes=True, transaction=recorder is not None) as session:
             yield session, moved
@@ -272,6 +307,11 @@ class SqlQueue(TaskQueue):
     @contextmanager
     def _looking(self) -> Iterator[Session]:
         """A session, before which all that is due has been made to count."""
+        if self._session is not None:
+            with self._moving() as (session, moved):
+                self._count_what_is_due(session, moved)
+            yield self._session
+            return
         with self.database.session() as session:
             is_due = self._run(session, self._say.is_due, {})[0][0]
             if not is_due:
@@ -342,6 +382,21 @@ class SqlQueue(TaskQueue):
             if error := refusal(hold, standing, move_of and move_of(hold.id), now):
                 refused[hold.id] = error
         return refused
+
+
+def _claims(rows: Rows, owner: str | None) -> list[Claim]:
+    """What was claimed, in the order of the line."""
+    return [
+        Claim(
+            plain(row[0]),
+            json.loads(row[4]),
+            owner=owner,
+            attempt=row[5],
+            move=row[1],
+            lease_ends=maybe(time_of, row[6]),
+        )
+        for row in sorted(rows, key=lambda row: (-row[7], row[8]))
+    ]
 
 
 def json_sql_queue(engine: Engine, queue_name: str) -> SqlQueue:

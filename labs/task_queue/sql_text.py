@@ -30,6 +30,9 @@ HELD = f"""{IS_IN.format(PROCESSING)} AND (owner IS NULL OR owner = v.hand)
 """The rule of `tasks.refusal` as a condition: who may move a task that is processed."""
 
 
+CLAIMED = "CAST(body AS text), attempts, wake, priority, seq"
+
+
 @dataclass(frozen=True)
 class Dialect:
     """How one database says what the other says differently."""
@@ -74,12 +77,19 @@ class Dialect:
         return f"""SELECT v.*, {what} FROM ({self.items(columns)}) AS v CROSS JOIN lab_tasks
             WHERE queue = :queue AND id = v.key AND {may}"""
 
-    def update(self, sets: str, may: str, columns: Mapping[str, str], told: str = "") -> str:
+    def update(
+        self,
+        sets: str,
+        may: str,
+        columns: Mapping[str, str],
+        told: str = "",
+        returning: str = "stage",
+    ) -> str:
         """Change the tasks of `items` that fulfil a condition."""
         found = self.found(columns, f"{self.row} AS place", may, "FOR UPDATE")
         return f"""WITH held AS MATERIALIZED ({found})
             UPDATE lab_tasks SET {sets} FROM held AS v WHERE {self.row} = v.place
-            RETURNING id, moves, owner, {self.now}, stage{told}"""
+            RETURNING id, moves, owner, {self.now}, {returning}{told}"""
 
     def chosen(self, where: str, rest: str = "") -> str:
         """Some tasks of the queue, as `heads`; on whom somebody else has a lock are left out."""
@@ -109,7 +119,8 @@ SQLITE = Dialect(
     locked=False,
 )
 
-HOLD = {"key": "text", "hand": "text", "nth": "bigint"}
+KEY = {"key": "text"}
+HOLD = {**KEY, "hand": "text", "nth": "bigint"}
 SETTLING = {**HOLD, "done": "boolean", "outcome": "text", "words": "text"}
 
 
@@ -121,6 +132,8 @@ class Statements:
     claim: str
     claim_any: str
     """As `claim`, whether or not something is due."""
+    take: str
+    postpone: str
     peek: str
     settle: str
     extend: str
@@ -148,16 +161,15 @@ def statements(d: Dialect) -> Statements:
         put=_put(d),
         claim=_claim(d, guarded=True),
         claim_any=_claim(d, guarded=False),
+        take=d.update(_claimed(d), f"{IS_IN.format(WAITING)} AND wake IS NULL", KEY, "", CLAIMED),
+        postpone=d.update(_delayed(d), IS_IN.format(WAITING), KEY, d.now_told()),
         peek=f"""SELECT id, CAST(body AS text) FROM lab_tasks
             WHERE queue = :queue AND stage = {WAITING} AND wake IS NULL
             ORDER BY priority DESC, seq LIMIT :n""",
         settle=d.update(_settled(d), _held(d), SETTLING),
         extend=d.update(f"wake = {d.later.format(_number('lease_s'))}", _held(d), HOLD),
         release=d.update(
-            f"""stage = {WAITING}, moves = moves + 1, attempts = attempts - 1,
-            wake = CASE WHEN {_number("delay_s")} > 0
-                THEN {d.later.format(_number("delay_s"))} END,
-            due = {d.later.format(_number("delay_s"))}""",
+            f"stage = {WAITING}, moves = moves + 1, attempts = attempts - 1, {_delayed(d)}",
             _held(d),
             HOLD,
             d.now_told(),
@@ -184,7 +196,7 @@ def statements(d: Dialect) -> Statements:
             UPDATE lab_tasks SET wake = NULL WHERE {d.among}""",
         end_leases=_end_leases(d),
         find=f"SELECT {TASK}, {d.now} FROM lab_tasks WHERE queue = :queue AND id = :id",
-        standings=d.found({"key": "text"}, f"{STANDING}, {d.now}", "true"),
+        standings=d.found(KEY, f"{STANDING}, {d.now}", "true"),
         sizes="SELECT stage, count(*) FROM lab_tasks WHERE queue = :queue GROUP BY stage",
         size="SELECT count(*) FROM lab_tasks WHERE queue = :queue AND stage = :stage",
         page="""SELECT id, seq FROM lab_tasks
@@ -225,10 +237,18 @@ def _claim(d: Dialect, *, guarded: bool) -> str:
         f"stage = {WAITING} AND wake IS NULL {nothing_due if guarded else ''}",
         "ORDER BY priority DESC, seq LIMIT :n",
     )
-    sets = f"""stage = {PROCESSING}, moves = moves + 1, attempts = attempts + 1, owner = :owner,
+    return f"""{heads} UPDATE lab_tasks SET {_claimed(d)} WHERE {d.among}
+        RETURNING id, moves, owner, {d.now}, {CLAIMED}"""
+
+
+def _claimed(d: Dialect) -> str:
+    return f"""stage = {PROCESSING}, moves = moves + 1, attempts = attempts + 1, owner = :owner,
         claimed_at = {d.now}, wake = {d.later.format(_number("lease_s"))}"""
-    return f"""{heads} UPDATE lab_tasks SET {sets} WHERE {d.among}
-        RETURNING id, moves, owner, {d.now}, CAST(body AS text), attempts, wake, priority, seq"""
+
+
+def _delayed(d: Dialect) -> str:
+    later = d.later.format(_number("delay_s"))
+    return f"wake = CASE WHEN {_number('delay_s')} > 0 THEN {later} END, due = {later}"
 
 
 def _settled(d: Dialect) -> str:
