@@ -25,8 +25,8 @@ from typing import Any, TypeVar
 
 from labs.errors import LabError, WaitedTooLong
 from labs.task_queue.api_shapes import KINDS, MAX_ITEMS, MAX_WAIT_S, claim_of, task_of
-from labs.task_queue.client_link import PAUSES_S, Call, Link, Reply, full_url
-from labs.task_queue.errors import TaskError
+from labs.task_queue.client_link import PAUSES_S, Call, Dialect, Link, Reply, full_url
+from labs.task_queue.errors import BadTask, StoreUnreachable, TaskError
 from labs.task_queue.queue import ALREADY, LOOK_S, NOT_FAILED, TaskQueue
 from labs.task_queue.stages import Stage
 from labs.task_queue.tasks import (
@@ -49,6 +49,29 @@ REFUSED = (404, 409)
 """None of the tasks could be moved: the answer says why, of each."""
 
 T = TypeVar("T")
+
+
+def _refusal(status: int, said: Mapping[str, Any]) -> LabError | None:
+    """What the server's answer means, as an error."""
+    kind, detail, remedy = said["kind"], said["detail"], str(said["remedy"])
+    if isinstance(detail, list):
+        detail = "; ".join(_in_words(one) for one in detail)
+    if known := KINDS.get(kind):
+        return known(detail, remedy=remedy)
+    if kind in ("BadRequest", "TooLarge"):
+        return BadTask(detail, remedy=remedy)
+    if kind in ("NoSuchPath", "NoSuchMethod"):
+        return None
+    return StoreUnreachable(f"{detail} ({status})", remedy=remedy)
+
+
+def _in_words(wrong: Mapping[str, Any]) -> str:
+    """What FastAPI says of one thing that is wrong with a request."""
+    where = ".".join(str(part) for part in wrong.get("loc", ()))
+    return f"{where}: {wrong.get('msg', 'not right')}"
+
+
+DIALECT = Dialect("task queue", "ApiClient", _refusal)
 
 
 class ApiClient(TaskQueue):
@@ -82,10 +105,15 @@ class ApiClient(TaskQueue):
         super().__init__()
         timeout_s = admitted_number(timeout, "timeout", 0.001)
         retries = admitted_count(retries, "retries", 0, len(PAUSES_S))
-        self.api_base_url = full_url(api_base_url) + "/api/v1/queue/"
+        self.api_base_url = full_url(api_base_url, DIALECT) + "/api/v1/queue/"
         self.timeout = timeout_s
         self._link = Link(
-            self.api_base_url, token=token, timeout_s=timeout_s, retries=retries, verify=verify
+            self.api_base_url,
+            DIALECT,
+            authorization=None if token is None else f"Bearer {token}",
+            timeout_s=timeout_s,
+            retries=retries,
+            verify=verify,
         )
 
     def __repr__(self) -> str:

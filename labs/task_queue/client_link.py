@@ -1,7 +1,8 @@
-"""One HTTP call of the task queue's client: sent, sent again where that is safe, understood.
+"""One HTTP call of a client: sent, sent again where that is safe, understood.
 
-What the server refuses is raised as the class that its answer names. Whatever comes from
-elsewhere (nobody listens, a proxy's page, another server) is raised in words of our own.
+What the server refuses is raised as the class that its `Dialect` makes of the answer. Whatever
+comes from elsewhere (nobody listens, a proxy's page, another server) is raised in words of our
+own. A server that says when to come again (Retry-After) is not asked before.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,8 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from labs.errors import BadInput, LabError
-from labs.task_queue.api_shapes import KINDS
-from labs.task_queue.errors import BadTask, StoreUnfit, StoreUnreachable, Unauthorised
+from labs.task_queue.errors import StoreUnfit, StoreUnreachable, Unauthorised
 from labs.task_queue.tasks import Json
 
 PAUSES_S = (0.1, 0.4, 1.6)
@@ -26,7 +26,22 @@ PAUSES_S = (0.1, 0.4, 1.6)
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 NOT_DONE, OPEN = frozenset({408, 429}), frozenset({502, 503, 504})
 """Statuses after which the verb was not carried out, or may have been."""
-OPEN_REMEDY = "Whether the verb was carried out is open: look at the tasks, or try again."
+LONGEST_PAUSE_S = 30.0
+"""Who is asked to come again later than that is told so, and does not wait."""
+OPEN_REMEDY = "Whether it was carried out is open: look, or try again."
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What a service is called, and what its refusals mean."""
+
+    service: str
+    """Such as `task queue`."""
+    client: str
+    """The class with which it is asked."""
+    refusal: Callable[[int, Mapping[str, Any]], LabError | None]
+    """(status, what the answer says) -> the error. None, or a KeyError, TypeError or ValueError:
+    it is not this service that speaks so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +64,7 @@ class Call:
     path: str
     again: bool
     query: Mapping[str, str | int | float] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: str | None = None
     """JSON text."""
     wait_s: float = 0.0
@@ -63,16 +79,18 @@ class Link:
     def __init__(
         self,
         base_url: str,
+        dialect: Dialect,
         *,
-        token: str | None,
+        authorization: str | None,
         timeout_s: float,
         retries: int,
         verify: ssl.SSLContext | bool,
     ) -> None:
         self.base_url = base_url
+        self._dialect = dialect
         self._timeout_s = timeout_s
         self._pauses_s = PAUSES_S[:retries]
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        headers = {} if authorization is None else {"Authorization": authorization}
         if not base_url.startswith("https:"):
             verify = False  # nothing to verify: spare the 0.2 s in which certificates are read
         here = urlsplit(base_url).hostname in ("localhost", "127.0.0.1", "::1")
@@ -92,11 +110,12 @@ class Link:
 
         Raises:
             LabError: what the server refuses, by its class; StoreUnreachable: it does not
-                answer, or not yet; StoreUnfit: what answers there is no task queue.
+                answer, or not yet; StoreUnfit: what answers there is another service.
         """
         repeated = False
         for pause_s in (*self._pauses_s, None):
             failed: LabError
+            asked_for_s = 0.0
             try:
                 response = self._sent(call)
             except NEVER_SENT as error:
@@ -110,19 +129,20 @@ class Link:
                 failed = self._refusal(response)
                 safe = call.again or response.status_code in NOT_DONE
                 repeated = repeated or response.status_code in OPEN
-            if pause_s is None or not safe:
+                asked_for_s = _retry_after_s(response)
+            if pause_s is None or not safe or asked_for_s > LONGEST_PAUSE_S:
                 raise failed
-            time.sleep(pause_s)
+            time.sleep(max(pause_s, asked_for_s))
         raise AssertionError("the last try returns or raises")
 
     def _sent(self, call: Call) -> httpx.Response:
-        headers = {} if call.body is None else {"Content-Type": "application/json"}
+        kind = {} if call.body is None else {"Content-Type": "application/json"}
         return self._http.request(
             call.method,
             self.base_url + call.path,
             params=dict(call.query) or None,
             content=call.body,
-            headers=headers,
+            headers={**kind, **call.headers},
             timeout=httpx.Timeout(self._timeout_s, read=self._timeout_s + call.wait_s),
         )
 
@@ -140,21 +160,12 @@ class Link:
     def _refusal(self, response: httpx.Response) -> LabError:
         status = response.status_code
         try:
-            said = json.loads(response.content)
-            kind, detail, remedy = said["kind"], said["detail"], str(said["remedy"])
+            error = self._dialect.refusal(status, json.loads(response.content))
         except (ValueError, TypeError, KeyError):
             if status in NOT_DONE | OPEN:
                 return self._down(f"what stands before it answers {status}")
             return self._no_queue(response)
-        if isinstance(detail, list):
-            detail = "; ".join(_in_words(one) for one in detail)
-        if known := KINDS.get(kind):
-            return known(detail, remedy=remedy)
-        if kind in ("BadRequest", "TooLarge"):
-            return BadTask(detail, remedy=remedy)
-        if kind in ("NoSuchPath", "NoSuchMethod"):
-            return self._no_queue(response)
-        return StoreUnreachable(f"{detail} ({self.base_url}, {status})", remedy=remedy)
+        return error or self._no_queue(response)
 
     def _unreachable(self, error: httpx.RequestError, remedy: str) -> StoreUnreachable:
         why = str(error) or type(error).__name__
@@ -162,23 +173,25 @@ class Link:
 
     def _down(self, why: str, remedy: str = OPEN_REMEDY) -> StoreUnreachable:
         return StoreUnreachable(
-            f"The task queue's server at {self.base_url} does not answer: {why}.", remedy=remedy
+            f"The {self._dialect.service}'s server at {self.base_url} does not answer: {why}.",
+            remedy=remedy,
         )
 
     def _no_queue(self, response: httpx.Response) -> LabError:
         if response.status_code == 401:
             return Unauthorised(
-                f"{self.base_url} wants a token.", remedy="Give ApiClient the right token=…."
+                f"{self.base_url} wants a token.",
+                remedy=f"Give {self._dialect.client} the right token=….",
             )
         return StoreUnfit(
-            f"What answers at {self.base_url} is no task queue, or an older one "
+            f"What answers at {self.base_url} is no {self._dialect.service}, or an older one "
             f"({response.status_code} for {response.request.method} "
             f"{response.request.url.path!r:.200}).",
-            remedy="Look at the address; a path before /api/v1/queue belongs to it.",
+            remedy="Look at the address; if the service is under a path, that belongs to it.",
         )
 
 
-def full_url(url: str) -> str:
+def full_url(url: str, dialect: Dialect) -> str:
     """The server's URL, `http://` before it if no scheme is, and no slash at its end.
 
     Raises:
@@ -192,18 +205,18 @@ def full_url(url: str) -> str:
         fits = None
     if not fits or parts.query or parts.fragment:
         raise BadInput(
-            f"{url!r:.200} is no address of a task queue's server.",
+            f"{url!r:.200} is no address of a {dialect.service}'s server.",
             remedy="Such as localhost:8080, or https://queue.example/team.",
         )
     if "@" in parts.netloc:
         raise BadInput(
-            "The address of a task queue's server has no user and password in it.",
-            remedy="Give the token by itself: ApiClient(url, token=…).",
+            f"The address of a {dialect.service}'s server has no user and password in it.",
+            remedy=f"Give the token by itself: {dialect.client}(url, token=…).",
         )
     return full.rstrip("/")
 
 
-def _in_words(wrong: Mapping[str, Any]) -> str:
-    """What FastAPI says of one thing that is wrong with a request."""
-    where = ".".join(str(part) for part in wrong.get("loc", ()))
-    return f"{where}: {wrong.get('msg', 'not right')}"
+def _retry_after_s(response: httpx.Response) -> float:
+    """When the server wants to be asked again, if it says so in seconds, as ours do."""
+    said = response.headers.get("Retry-After", "")
+    return float(said) if said.isdecimal() else 0.0
