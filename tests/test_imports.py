@@ -68,6 +68,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "labs.errors",
         "labs.journal",
         "labs.judge",
+        "labs.queue_service",  # its messages and their states: values
         "labs.task_queue",  # its stages and its moves: values
     },
     "labs.notebook": {

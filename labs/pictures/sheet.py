@@ -49,6 +49,8 @@ class Sign(StrEnum):
     BACK = "back"
     BROKEN = "broken"
     DOTS = "dots"
+    INTO = "into"
+    STOP = "stop"
 
 
 COLOURS = {
@@ -57,6 +59,8 @@ COLOURS = {
     Sign.BACK: VIOLET,
     Sign.BROKEN: ORANGE,
     Sign.DOTS: GREY,
+    Sign.INTO: VIOLET,
+    Sign.STOP: GREY,
 }
 PATHS = {
     Sign.TICK: "M-4.5 0l3 3.5l6-7.5",
@@ -64,6 +68,8 @@ PATHS = {
     Sign.BACK: "M-4.5 -1.5l0 -4m0 4l4 0m-4 0a5 5 0 1 1 1.5 4",
     Sign.BROKEN: "M1.5 -6l-4 6.5l4.5 -1l-3.5 6.5",
     Sign.DOTS: "M-5 0h1.5m3 0h1.5m3 0h1.5",
+    Sign.INTO: "M-4.5 -4.5v3a3.5 3.5 0 0 0 3.5 3.5h5m-3 -3.2l3.2 3.2l-3.2 3.2",
+    Sign.STOP: "M-3.5 -3.5h7v7h-7z",
 }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from labs.pictures.attempts import draw_attempts
+from labs.pictures.builds import draw_builds
 from labs.pictures.flow import draw_flow
 from labs.pictures.partitions import draw_partitions
 from labs.pictures.picture import Picture
@@ -91,6 +92,8 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "recorded": lambda: draw_sequence(recorded().events),
     "attempts": lambda: draw_attempts(runs.some_jobs(), length_s=9),
     "attempts-many": lambda: draw_attempts(runs.many_jobs()),
+    "builds": lambda: draw_builds(runs.every_state(), runs.A_KILL),
+    "builds-many": lambda: draw_builds(runs.many_builds()),
     "partitions": lambda: draw_partitions(*runs.a_replica_dies()),
     "partitions-and-queue": lambda: draw_partitions(*runs.side_by_side()),
     "partitions-many": lambda: draw_partitions(*runs.long_lane()),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from labs.pictures.attempts import Attempt, Ending, JobRow
+from labs.pictures.builds import BuildRow, Change, Happening
 from labs.pictures.partitions import Cell, Lane, Moment, State
+from labs.queue_service.messages import State as Build
 from labs.task_queue.stages import MOVES, Move
 from labs.task_queue.tasks import Moved
 
@@ -126,3 +128,41 @@ def many_tasks() -> list[Moved]:
         last = Move.FAIL if n % 20 == 0 else Move.SUCCEED
         tasks.life(f"{n}", f"worker-{n % 4}", n / 1000, n / 500 + 0.1, n / 500 + 0.2, last=last)
     return tasks.moves
+
+
+def row(name: str, job: str, *changes: tuple[float, Build, str], into: str = "") -> BuildRow:
+    """A build with its changes."""
+    return BuildRow(name, job, tuple(Change(*change) for change in changes), into or None)
+
+
+def every_state() -> tuple[BuildRow, ...]:
+    """Three builds of one job become one; what waits for it, is frozen, fails, is stopped."""
+    queued, running = (0.1, Build.QUEUED, ""), (0.3, Build.RUNNING, "alice")
+    own = (0.2, Build.BLOCKED, "by job 10")
+    return (
+        row("101", "job 10 main", queued, running, (2.5, Build.DONE, "")),
+        row("102", "job 10 main", own, (0.9, Build.COLLAPSED, "into 103"), into="103"),
+        row("103", "job 10 main", (0.9, Build.BLOCKED, "by job 10"), (1.2, Build.COLLAPSED,
+            "into 104"), into="104"),
+        row("104", "job 10 main", (1.2, Build.BLOCKED, "by job 10"), (2.5, Build.QUEUED, ""),
+            (2.6, Build.RUNNING, "bob, whose name is long"), (2.9, Build.DONE, "")),
+        row("201", "job 20 日本 <b>", (0.5, Build.BLOCKED, "by job 10"), (2.9, Build.QUEUED, ""),
+            (3.0, Build.RUNNING, "alice"), (3.4, Build.QUEUED, ""), (4.4, Build.RUNNING, "bob"),
+            (4.9, Build.FAILED, "no paper & no ink")),
+        row("301", "job 30", (0.6, Build.FROZEN, ""), (3.6, Build.QUEUED, ""),
+            (4.0, Build.STOPPED, "")),
+        row("2026-01-01T12:07:00+00:00", "job 30", (4.2, Build.QUEUED, ""),
+            (4.6, Build.RUNNING, "carol")),
+    )  # fmt: skip
+
+
+A_KILL = (Happening(2.0, "instance two is killed"), Happening(5.2, "it is there again"))
+
+
+def many_builds() -> tuple[BuildRow, ...]:
+    """More builds than are drawn, in bars too narrow for a word."""
+    return tuple(
+        row(f"{n}", f"job {n % 3}", (n / 10, Build.QUEUED, ""), (n / 10 + 0.05, Build.RUNNING,
+            "w1"), (n / 10 + 0.06, Build.DONE, ""))
+        for n in range(60)
+    )  # fmt: skip
