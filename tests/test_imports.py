@@ -169,6 +169,7 @@ LIVES_IN: dict[str, set[str]] = {
     },
     "boto3": {"labs.task_queue.s3_bucket"},
     "botocore": {"labs.task_queue.s3_bucket"},
+    "cronsim": {"labs.queue_service.cron", "labs.queue_service.freezing"},
     "click": {"qprocessor", "labs.cli"},
     "rich": {"labs.cli"},
 }
