@@ -26,6 +26,7 @@ from labs.errors import BadInput, NotPossibleHere, WaitedTooLong
 from labs.journal import Event
 from labs.notebook import failures
 from labs.notebook.attempts import Observed, observed_rows, told_rows
+from labs.notebook.builds import Builds
 from labs.notebook.display import LivePicture, Progress, busy, show
 from labs.notebook.events import timeline_of
 from labs.notebook.leftovers import QueueNotes, WorkerNotes
@@ -36,6 +37,7 @@ from labs.notebook.wire import Wire
 from labs.notebook.worker import Worker
 from labs.notebook.workers import Workers, names_of, told_apart
 from labs.pictures.attempts import draw_attempts
+from labs.pictures.builds_reading import Messages
 from labs.pictures.picture import Picture
 from labs.pictures.plots import queue_plot
 from labs.pictures.sequence import draw_sequence
@@ -70,7 +72,7 @@ class Lab:
         self._predictions = Predictions(home / "predictions.json", notebook)
         self._pace = _pace()
         self._teams: list[Workers] = []
-        self._watches: list[Watch] = []
+        self._watches: list[Watch | Builds] = []
         self._wires: list[Wire] = []
         self._servers = Servers()
         self._folder = home / "files" / notebook
@@ -223,6 +225,18 @@ class Lab:
         watch = Watch(queue, self.address, in_hand=in_hand, management=self._management)
         self._watches.append(watch)
         return watch
+
+    def builds(self, messages: Messages, *, live: bool = False) -> Builds:
+        """Look at the builds of a queue service for the length of a `with` block.
+
+        `messages`: what to call for the messages as they stand, such as a call of a client.
+        `live`: show their picture at once and again and again until the block ends.
+        """
+        builds = Builds(messages)
+        self._watches.append(builds)
+        if live:
+            builds.live()
+        return builds
 
     def timeline(self, *workers: Workers | Worker, live: bool = False) -> Picture | None:
         """Who worked on which message when; of several teams, or of single workers, too.

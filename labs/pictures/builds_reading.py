@@ -15,6 +15,9 @@ from datetime import datetime
 from labs.pictures.builds import BuildRow, Change
 from labs.queue_service.messages import ENDED, Message, State
 
+Messages = Callable[[], Sequence[Message]]
+"""How one looks: such as by a client, for the newest."""
+
 
 @dataclass(frozen=True)
 class Look:
@@ -25,7 +28,7 @@ class Look:
 
 
 def builds_of(looks: Iterable[Look], *, start: datetime) -> tuple[BuildRow, ...]:
-    """A row for each build, in the order in which they were enqueued.
+    """A row for each build that had not ended by then, in the order in which they were enqueued.
 
     `start`: second 0 of the rows; what was before it is at its beginning.
     """
@@ -37,6 +40,8 @@ def builds_of(looks: Iterable[Look], *, start: datetime) -> tuple[BuildRow, ...]
             return max(((at or look.at) - start).total_seconds(), 0.0)
 
         for message in look.messages:
+            if message.ended_at is not None and message.ended_at < start:
+                continue
             before = last.get(message.id)
             if before != message:
                 told = changes.setdefault(message.id, [])

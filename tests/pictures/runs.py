@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from labs.pictures.attempts import Attempt, Ending, JobRow
 from labs.pictures.builds import BuildRow, Change, Happening
 from labs.pictures.partitions import Cell, Lane, Moment, State
+from labs.queue_service.messages import Message
 from labs.queue_service.messages import State as Build
 from labs.task_queue.stages import MOVES, Move
 from labs.task_queue.tasks import Moved
@@ -128,6 +131,34 @@ def many_tasks() -> list[Moved]:
         last = Move.FAIL if n % 20 == 0 else Move.SUCCEED
         tasks.life(f"{n}", f"worker-{n % 4}", n / 1000, n / 500 + 0.1, n / 500 + 0.2, last=last)
     return tasks.moves
+
+
+def message(build: int, state: Build, **changed: Any) -> Message:
+    """A message of a queue service, of job 10, enqueued at noon."""
+    found = Message(
+        id=f"{build}",
+        build_id=build,
+        job_id=10,
+        job_name="main",
+        state=state,
+        priority=0,
+        cluster="",
+        blocked_by=(10,),
+        waits_for=None,
+        replaced_by=None,
+        attempts=0,
+        max_attempts=3,
+        owner=None,
+        enqueued_at=NOON,
+        due=NOON,
+        started_at=None,
+        lease_ends=None,
+        ended_at=None,
+        reason="",
+        result=None,
+        body={},
+    )
+    return replace(found, **changed)
 
 
 def row(name: str, job: str, *changes: tuple[float, Build, str], into: str = "") -> BuildRow:

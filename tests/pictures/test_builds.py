@@ -6,14 +6,13 @@ import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 
 from labs.pictures.builds import BuildRow, Change, Happening, draw_builds
 from labs.pictures.builds_reading import Look, builds_of
 from labs.queue_service.messages import Message, State
-from tests.pictures.runs import A_KILL, NOON, every_state, many_builds, row
+from tests.pictures.runs import A_KILL, NOON, every_state, many_builds, message, row
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -31,34 +30,6 @@ def bars(svg: str) -> list[ElementTree.Element]:
 
 def at(second: float) -> datetime:
     return NOON + timedelta(seconds=second)
-
-
-def message(build: int, state: State, **changed: Any) -> Message:
-    """A message of job 10, enqueued at noon."""
-    found = Message(
-        id=f"{build}",
-        build_id=build,
-        job_id=10,
-        job_name="main",
-        state=state,
-        priority=0,
-        cluster="",
-        blocked_by=(10,),
-        waits_for=None,
-        replaced_by=None,
-        attempts=0,
-        max_attempts=3,
-        owner=None,
-        enqueued_at=NOON,
-        due=NOON,
-        started_at=None,
-        lease_ends=None,
-        ended_at=None,
-        reason="",
-        result=None,
-        body={},
-    )
-    return replace(found, **changed)
 
 
 def seen(*looks: tuple[float, Message]) -> list[BuildRow]:
@@ -113,8 +84,13 @@ def test_the_build_that_took_the_place_is_named_and_connected() -> None:
 
 
 def test_a_change_that_is_told_late_does_not_come_before_what_was_seen() -> None:
-    (one,) = seen((1.0, message(1, State.QUEUED)), (1.1, message(1, State.DONE, ended_at=at(-1))))
-    assert [change.at_s for change in one.changes] == [0.0, 0.0]
+    done = message(1, State.DONE, started_at=at(0.5), ended_at=at(0.4))
+    (one,) = seen((1.0, message(1, State.BLOCKED)), (1.2, message(1, State.QUEUED)), (1.3, done))
+    assert [change.at_s for change in one.changes] == [0.0, 1.2, 1.2, 1.2]
+
+
+def test_what_had_ended_before_is_left_out() -> None:
+    assert seen((1.0, message(1, State.DONE, started_at=at(-3), ended_at=at(-1)))) == []
 
 
 def test_a_run_of_a_schedule_is_called_by_its_time() -> None:
