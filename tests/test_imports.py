@@ -117,9 +117,17 @@ LIVES_IN: dict[str, set[str]] = {
     "httpx": {
         "labs.broker.management",
         "labs.jupyter",
+        "labs.queue_service.auth_keys",
         "labs.task_queue.client_link",
         "labs.task_queue.workers.argo_server",
     },
+    "jwt": {
+        "labs.queue_service.auth_keys",
+        "labs.queue_service.auth_tokens",
+        "labs.queue_service.keys",
+    },
+    "cryptography": {"labs.queue_service.auth_keys", "labs.queue_service.keys"},
+    "argon2": {"labs.queue_service.passwords"},
     "docker": {"labs.broker.container"},
     "matplotlib": {"labs.pictures.plots"},
     "pydantic": {
