@@ -209,6 +209,9 @@ class PutSchedule(Operation[Schedule | None]):
     time_zone: str = "UTC"
     body: Mapping[str, Json] = field(repr=False)
     """The message of each run."""
+    template: Start | None = None
+    """How each run is enqueued, its `build_id` and `body` aside. None: blocked by its own job
+    alone, the rest by default."""
     trigger: bool = False
     """Start it once at once, too."""
 
