@@ -133,6 +133,9 @@ LIVES_IN: dict[str, set[str]] = {
     "pydantic": {
         "labs.settings",
         "labs.job_queue.configuration",
+        "labs.queue_service.admission",
+        "labs.queue_service.api_openapi",
+        "labs.queue_service.shapes",
         "labs.request_queue.configuration",
         "labs.request_queue.driver_api",
         "labs.task_queue.api_known",
@@ -159,7 +162,11 @@ LIVES_IN: dict[str, set[str]] = {
     "uvicorn": {"labs.request_queue.driver_server", "labs.task_queue.api_server"},
     "pydantic_settings": {"labs.task_queue.configuration"},
     "prometheus_client": {"labs.task_queue.api_metrics"},
-    "pydantic_core": {"labs.settings"},
+    "pydantic_core": {
+        "labs.queue_service.api_answers",
+        "labs.queue_service.shapes",
+        "labs.settings",
+    },
     "yaml": {"labs.settings"},
     "psutil": {"labs.broker", "labs.judge.family", "labs.notebook"},
     "IPython": {"labs.notebook"},
