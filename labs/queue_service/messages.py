@@ -68,6 +68,9 @@ class Message:
     result: Json
     body: Mapping[str, Json]
     """As it was posted, without `token`, `build` and `causeMessage`."""
+    move: int = 0
+    """Of the claim that holds it, as in `Claimed`: by it an owner that was restarted finds its
+    own claims. 0: nobody holds it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
