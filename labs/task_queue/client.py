@@ -51,7 +51,7 @@ REFUSED = (404, 409)
 T = TypeVar("T")
 
 
-def _refusal(status: int, said: Mapping[str, Any]) -> LabError | None:
+def _refusal(status: int, said: Mapping[str, Any], _: float) -> LabError | None:
     """What the server's answer means, as an error."""
     kind, detail, remedy = said["kind"], said["detail"], str(said["remedy"])
     if isinstance(detail, list):

@@ -39,9 +39,9 @@ class Dialect:
     """Such as `task queue`."""
     client: str
     """The class with which it is asked."""
-    refusal: Callable[[int, Mapping[str, Any]], LabError | None]
-    """(status, what the answer says) -> the error. None, or a KeyError, TypeError or ValueError:
-    it is not this service that speaks so."""
+    refusal: Callable[[int, Mapping[str, Any], float], LabError | None]
+    """(status, what the answer says, seconds of its Retry-After) -> the error. None, or a KeyError,
+    TypeError or ValueError: it is not this service that speaks so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,8 @@ class Link:
     def _refusal(self, response: httpx.Response) -> LabError:
         status = response.status_code
         try:
-            error = self._dialect.refusal(status, json.loads(response.content))
+            said = json.loads(response.content)
+            error = self._dialect.refusal(status, said, _retry_after_s(response))
         except (ValueError, TypeError, KeyError):
             if status in NOT_DONE | OPEN:
                 return self._down(f"what stands before it answers {status}")

@@ -9,10 +9,10 @@ Names are the known ones, in any case: `QUEUE_IMPLEMENTATION`, `SQL_QUEUE_CONNEC
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
@@ -228,7 +228,39 @@ def load_settings(config: Path | None = None, /, **flags: Any) -> TaskQueueSetti
     Raises:
         BadInput: a value can't be meant, or the dotenv file can't be read. No value is shown.
     """
-    named = config or (Path(path) if (path := os.environ.get(CONFIG_PATH)) else None)
+    return read_settings(
+        TaskQueueSettings,
+        config,
+        flags,
+        named_by=CONFIG_PATH,
+        variable_of=variable_of,
+        remedy="`labs task-queue settings` says what each setting may be.",
+    )
+
+
+M = TypeVar("M", bound=BaseSettings)
+
+
+def read_settings(
+    model: type[M],
+    config: Path | None,
+    flags: Mapping[str, Any],
+    *,
+    named_by: str,
+    variable_of: Callable[[str], str],
+    remedy: str,
+) -> M:
+    """Settings of a model: of flags that are not None, of the environment, of a dotenv file.
+
+    Args:
+        named_by: the variable that names the file, if `config` does not.
+        variable_of: a field's name -> that of its variable.
+        remedy: where one finds what each may be.
+
+    Raises:
+        BadInput: as `load_settings`.
+    """
+    named = config or (Path(path) if (path := os.environ.get(named_by)) else None)
     if named is not None:
         try:
             named.read_text(encoding="utf-8")
@@ -236,17 +268,16 @@ def load_settings(config: Path | None = None, /, **flags: Any) -> TaskQueueSetti
             why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise BadInput(
                 f"The settings file {named} can't be read: {why}.",
-                remedy=f"Give --config (or {CONFIG_PATH}) a file of NAME=value lines.",
+                remedy=f"Give --config (or {named_by}) a file of NAME=value lines.",
             ) from error
     given = {name: value for name, value in flags.items() if value is not None}
     try:
-        return TaskQueueSettings(_env_file=named, **given)  # type: ignore[call-arg]  # pydantic's
+        return model(_env_file=named, **given)
     except ValidationError as error:
         wrong = error.errors(include_input=False, include_url=False, include_context=False)[0]
         variable = variable_of(str(wrong["loc"][0]))
         raise BadInput(
-            f"The setting {variable} is not right: {wrong['msg']}.",
-            remedy="`labs task-queue settings` says what each setting may be.",
+            f"The setting {variable} is not right: {wrong['msg']}.", remedy=remedy
         ) from None
 
 
