@@ -16,6 +16,7 @@ from labs.pictures.partitions import draw_partitions
 from labs.pictures.picture import Picture
 from labs.pictures.sequence import draw_sequence
 from labs.pictures.stages import draw_stages
+from labs.pictures.tally import draw_tally
 from labs.task_queue.stages import Move
 from tests.pictures import runs
 from tests.pictures.conversation import Conversation, killed_at_work
@@ -102,6 +103,7 @@ PICTURES: dict[str, Callable[[], Picture]] = {
         sizes={"WAITING": 3, "PROCESSING": 2, "SUCCESS": 95},
         made={Move.PUT: 100, Move.CLAIM: 103, Move.SUCCEED: 95, Move.EXPIRE: 6},
     ),
+    "tally": lambda: draw_tally("Requests that shared one commit", runs.COMMITS, unit="commits"),
     "flow": lambda: draw_flow(runs.a_worker_dies()),
     "flow-every-move": lambda: draw_flow(runs.every_move()),
     "flow-many": lambda: draw_flow(runs.many_tasks()),

@@ -197,3 +197,6 @@ def many_builds() -> tuple[BuildRow, ...]:
             "w1"), (n / 10 + 0.06, Build.DONE, ""))
         for n in range(60)
     )  # fmt: skip
+
+
+COMMITS = {"1": 12, "2": 3, "3 to 4": 0, "5 to 8": 7, "日本 <b>": 40.5}
