@@ -135,6 +135,7 @@ LIVES_IN: dict[str, set[str]] = {
         "labs.job_queue.configuration",
         "labs.queue_service.admission",
         "labs.queue_service.api_openapi",
+        "labs.queue_service.configuration",
         "labs.queue_service.shapes",
         "labs.request_queue.configuration",
         "labs.request_queue.driver_api",
@@ -160,7 +161,7 @@ LIVES_IN: dict[str, set[str]] = {
         "labs.task_queue.api_verbs",
     },
     "uvicorn": {"labs.request_queue.driver_server", "labs.task_queue.api_server"},
-    "pydantic_settings": {"labs.task_queue.configuration"},
+    "pydantic_settings": {"labs.queue_service.configuration", "labs.task_queue.configuration"},
     "prometheus_client": {"labs.task_queue.api_metrics"},
     "pydantic_core": {
         "labs.queue_service.api_answers",
