@@ -69,15 +69,16 @@ class Guard:
                 await refused(answer)
                 return
             try:
-                body = await asyncio.wait_for(self._body(receive), self._body_within_s)
+                async with asyncio.timeout(self._body_within_s):
+                    body = await whole_body(receive, self._max_body_bytes)
             except TimeoutError:
                 await _Refused(408, "TooSlow", "The body of the request did not come in time.")(
                     answer
                 )
-            except _TooLarge:
+            except TooLarge:
                 await self._too_large(answer)
             else:
-                await self._app(scope, _handing(body, receive), answer)
+                await self._app(scope, handing(body, receive), answer)
         except Gone:
             status = 499
         finally:
@@ -111,21 +112,28 @@ class Guard:
             "Send the tasks in several requests, or keep what is large elsewhere and put its name.",
         )
 
-    async def _body(self, receive: Receive) -> bytes:
-        body = bytearray()
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Gone
-            body += message.get("body", b"")
-            if len(body) > self._max_body_bytes:
-                raise _TooLarge
-            if not message.get("more_body", False):
-                return bytes(body)
 
-
-class _TooLarge(Exception):
+class TooLarge(Exception):
     """Raised when a body grows beyond what is allowed."""
+
+
+async def whole_body(receive: Receive, max_bytes: int) -> bytes:
+    """The body of a request.
+
+    Raises:
+        TooLarge: it is longer.
+        Gone: the client did not send all of it.
+    """
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        body += message.get("body", b"")
+        if len(body) > max_bytes:
+            raise TooLarge
+        if not message.get("more_body", False):
+            return bytes(body)
 
 
 class _Refused:
@@ -174,7 +182,7 @@ def _bearer(headers: Mapping[bytes, bytes]) -> bytes:
     return token.strip() if scheme.lower() == b"bearer" else b""
 
 
-def _handing(body: bytes, receive: Receive) -> Receive:
+def handing(body: bytes, receive: Receive) -> Receive:
     """Hands the body on, once; then what comes after it: that the client has gone."""
     handed = False
 
