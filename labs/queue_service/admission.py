@@ -107,16 +107,8 @@ def start(value: Json, key: str | None = None) -> Start:
         force=FORCE in (wanted.cause_message or ""),
         idempotency_key=None if key is None else _admitted_key(key),
         fingerprint="" if key is None else _fingerprint(value),
-        **_common(wanted),
+        **_common(wanted, wanted.job_id),
     )
-
-
-def scheduled(job_id: int, job_name: str, body: Mapping[str, Json]) -> Start:
-    """What a schedule's message asks for, of a body that was admitted; its build id is none: 0."""
-    wanted = Body.model_validate(body)
-    fields = _common(wanted)
-    fields["job_name"] = job_name
-    return Start(build_id=0, job_id=job_id, body=body, **fields)
 
 
 def kept(value: Mapping[str, Json]) -> Mapping[str, Json]:
@@ -124,18 +116,22 @@ def kept(value: Mapping[str, Json]) -> Mapping[str, Json]:
     return {name: inner for name, inner in value.items() if name not in DROPPED}
 
 
-def _common(wanted: Body) -> dict[str, Any]:
-    """Those fields of an operation that a start and a schedule's message share."""
+def _common(wanted: Body, job_id: int, where: str = "") -> dict[str, Any]:
+    """Those fields of an operation that a start and a schedule's message share.
+
+    Args:
+        where: stands before the names of fields, in errors.
+    """
     annotations = wanted.annotations or NO_ANNOTATIONS
     return {
         "job_name": wanted.job_name,
-        "blocked_by": tuple(wanted.blocked_by),
+        "blocked_by": (job_id,) if wanted.blocked_by is None else tuple(wanted.blocked_by),
         "collapse": annotations.collapse,
         "blocked_by_self": wanted.blocked_by_self,
         "blocked_by_same_job": annotations.blocked_by_same_job,
         "same_job_wait_s": annotations.same_job_wait * 60,
         "virtual": annotations.virtual,
-        "freeze_windows": _windows(wanted.freeze_windows) if wanted.freeze_windows else (),
+        "freeze_windows": _windows(wanted.freeze_windows, where) if wanted.freeze_windows else (),
         "cluster": wanted.build_cluster_name or "",
         "priority": wanted.priority,
         "delay_s": wanted.delay_s,
@@ -144,14 +140,15 @@ def _common(wanted: Body) -> dict[str, Any]:
     }
 
 
-def _windows(texts: list[str]) -> tuple[str, ...]:
+def _windows(texts: list[str], where: str) -> tuple[str, ...]:
     wrong: list[Wrong] = []
     admitted: list[str] = []
+    remedy = ""
     for n, text in enumerate(texts):
         try:
             admitted.append(_window(text, n))
         except BadMessage as error:
-            wrong.append(Wrong(error.field, str(error)))
+            wrong.append(Wrong(f"{where}{error.field}", str(error)))
             remedy = error.remedy
     if wrong:
         raise BadRequest(wrong[:MOST_NAMED], remedy=remedy)
@@ -255,28 +252,33 @@ def put_schedule(value: Json) -> PutSchedule:
         next_run(hashed(cron, job_id, field=field), wanted.time_zone, datetime.now(UTC))
     disabled = wanted.job_archived or wanted.job_state == "DISABLED"
     disabled = disabled or (job is not None and (job.archived or job.state == "DISABLED"))
-    body = _message_of(value)
-    if wanted.message and wanted.message.freeze_windows:
-        _windows(wanted.message.freeze_windows)
+    name = wanted.job_name or (job.name if job else "")
+    if wanted.message is None:
+        body = _known_message(value)
+        message = shaped(Body, body)
+    else:
+        body, message = kept(value["message"]), wanted.message
+    fields = _common(message, job_id, "message.")
+    fields["job_name"] = name = name or message.job_name
     return PutSchedule(
         job_id=job_id,
-        job_name=wanted.job_name or (job.name if job else ""),
+        job_name=name,
         cron=None if disabled else cron,
         time_zone=wanted.time_zone,
         body=body,
+        template=Start(build_id=0, job_id=job_id, body=body, **fields),
         trigger=wanted.trigger_build and not disabled,
     )
 
 
-def _message_of(value: Mapping[str, Json]) -> Mapping[str, Json]:
-    """The message of each run: as it is given, or of the known service's words."""
-    given = value.get("message")
-    if given is not None:
-        return kept(given)
+def _known_message(value: Mapping[str, Json]) -> Mapping[str, Json]:
+    """The message of each run in the known service's words: what the job's author has written."""
     permutations = (value.get("job") or {}).get("permutations") or [{}]
-    annotations = permutations[0].get("annotations")
-    pipeline = value.get("pipeline")
-    found = {"annotations": annotations, "pipeline": pipeline}
+    found = {
+        "annotations": permutations[0].get("annotations"),
+        "pipeline": value.get("pipeline"),
+        "buildClusterName": value.get("buildClusterName"),
+    }
     return {name: inner for name, inner in found.items() if inner is not None}
 
 

@@ -136,8 +136,9 @@ class Body(Shape):
     """What a start and the message of a schedule have in common. What else there is, is kept."""
 
     job_name: Text = ""
-    blocked_by: Annotated[list[Id], Field(max_length=MOST_BLOCKERS)] = []
-    """Jobs that must not be running; mostly the own one is among them. None: nothing blocks."""
+    blocked_by: Annotated[list[Id], Field(max_length=MOST_BLOCKERS)] | None = None
+    """Jobs that must not be running, mostly with the own one among them. Not given: the own one
+    alone; an empty list: none."""
     blocked_by_self: bool = True
     """False: the own job in `blockedBy` counts for nothing."""
     freeze_windows: Annotated[
@@ -267,6 +268,8 @@ class PeriodicWanted(Shape):
     """An IANA name."""
     message: Body | None = None
     """As a start, without `buildId` and `jobId`."""
+    pipeline: Pipeline | None = None
+    build_cluster_name: Cluster | None = None
     is_update: bool = False
     trigger_build: bool = False
     """Start it once at once, too."""
