@@ -125,8 +125,9 @@ def test_where_midnight_does_not_exist_the_day_begins_with_the_run() -> None:
     assert clock == ["06 01:00 -0300", "07 00:09 -0300"]
 
 
-def test_several_runs_in_a_gap_are_one_after_it() -> None:
-    clock = on_the_clock("0,20,40 2,3 * * *", "Europe/Berlin", "2026-03-29 00:00", 4)
+@pytest.mark.parametrize("minutes", ["0,20,40", "*/20"])
+def test_several_runs_in_a_gap_are_one_after_it(minutes: str) -> None:
+    clock = on_the_clock(f"{minutes} 2,3 * * *", "Europe/Berlin", "2026-03-29 00:00", 4)
     assert clock == ["29 03:00 +0200", "29 03:20 +0200", "29 03:40 +0200", "30 02:00 +0200"]
 
 
