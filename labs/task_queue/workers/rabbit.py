@@ -5,7 +5,8 @@ as `reply_to`, so whoever has done the work answers there before it acknowledges
 key, which a dead letter keeps. So whatever becomes of a message, its outcome comes to one place:
 an answer is success (with the type `failed`: failure), a dead letter, which its workers have died
 of too often, is failure. Outcomes stay the broker's until the task is settled. What comes twice,
-or of a job that is not known, counts for nothing.
+or of a job that is not known, counts for nothing. With a `Route` not all tasks are for the same
+consumers: the routing key is the body's, and dead letters find the way by a header.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from labs.errors import BadInput
 from labs.task_queue.stages import Stage
 from labs.task_queue.tasks import Json, admitted_count, admitted_name
 from labs.task_queue.workers.base import JobRefused, Report, WorkerUnreachable
+from labs.task_queue.workers.rabbit_route import OUTCOMES, Route
 
 T = TypeVar("T")
 
@@ -67,6 +69,8 @@ class RabbitWorker:
         name: of this worker among those that publish to the queue, the same after a restart;
             the outcomes come to `<queue>.outcomes.<name>`. None: this machine's.
         max_deliveries: a message that was delivered so often, and never settled, has failed.
+        route: by which the body says whose the task is; then there is no one `queue`, and the
+            outcomes come to `<exchange>.outcomes.<name>`.
 
     Raises:
         BadInput: it is no AMQP URL.
@@ -80,9 +84,11 @@ class RabbitWorker:
         queue: str = "tasks",
         name: str | None = None,
         max_deliveries: int = MAX_DELIVERIES,
+        route: Route | None = None,
     ) -> None:
         self._address = parse_amqp_url(url)
-        self._queue = admitted_name(queue, "A queue")
+        self._route = route
+        self._queue = admitted_name(queue if route is None else route.exchange, "A queue")
         self._name = admitted_name(socket.gethostname() if name is None else name, "A worker")
         self._outcomes = f"{self._queue}.outcomes.{self._name}"
         if len(f"{self._outcomes}.held".encode()) > LONGEST_NAME_B:
@@ -113,7 +119,7 @@ class RabbitWorker:
 
         Raises:
             WorkerUnreachable: the broker does not answer, or takes nothing at present.
-            JobRefused: the message is too large.
+            JobRefused: the message is too large, or no queue is bound for its routing key.
         """
         nonce = secrets.token_hex(4)
         correlation_id = f"{_digest(queue_item_id)}-{nonce}"
@@ -123,10 +129,11 @@ class RabbitWorker:
             reply_to=self._outcomes,
             content_type="application/json",
             delivery_mode=2,
-            headers={"task-id": queue_item_id},
+            headers={"task-id": queue_item_id, OUTCOMES: self._outcomes},
         )
         body = json.dumps(queue_item_body).encode()
-        self._ask(lambda channel: self._publish(channel, body, properties))
+        key = self._outcomes if self._route is None else self._route.key(queue_item_body)
+        self._ask(lambda channel: self._publish(channel, key, body, properties))
         self._jobs[queue_item_id] = _Job(nonce)
         self._ids[_digest(queue_item_id)] = queue_item_id
 
@@ -199,26 +206,43 @@ class RabbitWorker:
         quorum: dict[str, Any] = {"x-queue-type": "quorum"}
         dying = {
             "x-delivery-limit": self._max_deliveries - 1,
-            "x-dead-letter-exchange": "",  # by its routing key, to the queue of outcomes
+            # Without a route by its routing key, to the queue of outcomes.
+            "x-dead-letter-exchange": "" if self._route is None else self._route.dead,
             "x-dead-letter-strategy": "at-least-once",
             "x-overflow": "reject-publish",
         }
         channel.queue_declare(
             self._outcomes, durable=True, arguments=quorum | {"x-delivery-limit": ANY_NUMBER}
         )
-        channel.queue_declare(self._queue, durable=True, arguments=quorum | dying)
-        channel.exchange_declare(self._queue, "fanout", durable=True)
-        channel.queue_bind(self._queue, self._queue)
+        if self._route is None:
+            channel.queue_declare(self._queue, durable=True, arguments=quorum | dying)
+            channel.exchange_declare(self._queue, "fanout", durable=True)
+            channel.queue_bind(self._queue, self._queue)
+            return
+        channel.exchange_declare(self._route.exchange, "topic", durable=True)
+        channel.exchange_declare(self._route.dead, "headers", durable=True)
+        mine = {"x-match": "all", OUTCOMES: self._outcomes}
+        channel.queue_bind(self._outcomes, self._route.dead, arguments=mine)
+        for key in self._route.queues:
+            queue = self._route.queue_for(key)
+            channel.queue_declare(queue, durable=True, arguments=quorum | dying)
+            channel.queue_bind(queue, self._route.exchange, key)
 
     def _publish(
-        self, channel: BlockingChannel, body: bytes, properties: pika.BasicProperties
+        self, channel: BlockingChannel, key: str, body: bytes, properties: pika.BasicProperties
     ) -> None:
         try:
             try:
-                channel.basic_publish(self._queue, self._outcomes, body, properties, mandatory=True)
+                channel.basic_publish(self._queue, key, body, properties, mandatory=True)
             except UnroutableError:  # somebody has deleted the queue
                 self._declare(channel)
-                channel.basic_publish(self._queue, self._outcomes, body, properties, mandatory=True)
+                channel.basic_publish(self._queue, key, body, properties, mandatory=True)
+        except UnroutableError as error:
+            raise JobRefused(
+                f"No queue takes messages of {key!r:.80}: none is bound to the exchange "
+                f"{self._queue!r:.80} by this routing key.",
+                remedy="Start its consumers, whose queue is to be bound so; then try again.",
+            ) from error
         except ChannelClosedByBroker as error:
             if error.reply_code != TOO_LARGE:
                 raise
