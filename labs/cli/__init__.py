@@ -38,6 +38,7 @@ COMMANDS = {
     "jobs": ("labs.cli.jobs", "A job queue: queue jobs, handle them, mend those that failed."),
     "driver": ("labs.cli.driver", "A driver: an API before a request queue, and its replicas."),
     "task-queue": ("labs.cli.task_queue", "A task queue: its verbs, its server, its controller."),
+    "queue-service": ("labs.cli.queue_service", "A queue service: builds and jobs behind REST."),
     "proxy": ("labs.cli.proxy", "Listen to what any AMQP program says to its broker."),
     "draw": ("labs.cli.draw", "Draw a recorded conversation as a sequence diagram."),
     "dev": ("labs.cli.dev", "For those who write exercises: are they complete?"),

@@ -22,10 +22,11 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from labs.errors import BadInput, LabError
+from labs.queue_service.client_claims import is_done
 from labs.queue_service.client_requests import call_of
 from labs.queue_service.client_verbs import Verbs
 from labs.queue_service.errors import BadMessage
-from labs.queue_service.messages import Claimed, Message, State
+from labs.queue_service.messages import Claimed, State
 from labs.queue_service.operations import Ack, Claim, Find, Nack, Operation
 from labs.queue_service.problems import TYPE, error_of
 from labs.task_queue.client_link import PAUSES_S, Call, Dialect, Link, Reply, full_url
@@ -159,7 +160,7 @@ class QueueServiceClient(Verbs):
             raise self._no_service(call_of(operation)[0])
         if reply.repeated and isinstance(refused, ClaimLost):
             message = self.call(Find(id=operation.held.id)).message
-            if _is_done(operation, message):
+            if is_done(operation, message):
                 return message.state
         raise refused
 
@@ -169,15 +170,6 @@ class QueueServiceClient(Verbs):
             f"{call.path} and said something else.",
             remedy="Look at the address, and at the version that runs there.",
         )
-
-
-def _is_done(operation: Ack | Nack, message: Message) -> bool:
-    """Whether a message is as this operation has left it, if it did."""
-    if isinstance(operation, Ack):
-        return message.state is State.DONE and message.result == operation.result
-    if operation.requeue:
-        return message.state is State.QUEUED
-    return message.state in (State.QUEUED, State.FAILED) and message.reason == operation.reason
 
 
 def _authorization(token: str | None, user: str | None, password: str | None) -> str | None:

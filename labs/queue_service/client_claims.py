@@ -17,12 +17,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from itertools import count
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from labs.errors import LabError
 from labs.queue_service.errors import Overloaded, UnknownMessage
-from labs.queue_service.messages import Claimed, State
+from labs.queue_service.messages import Claimed, Message, State
 from labs.queue_service.operations import Ack, Claim, Extend, Find, Held, Nack, Operation
 from labs.task_queue.errors import ClaimLost, StoreUnreachable
 from labs.task_queue.tasks import Json
@@ -127,18 +128,36 @@ class Work:
         except LabError as untold:
             error.add_note(f"It could not be told to the queue: {untold}")
 
-    def _settle(self, operation: Operation[State]) -> State:
+    def _settle(self, operation: Ack | Nack) -> State:
+        """Tell it, and go on trying while the service is away: until the lease has run out."""
         with self._lock:
             if self.lost is not None:
                 raise self.lost
             self._over = True
+            self.state = self._told(operation)
+            return self.state
+
+    def _told(self, operation: Ack | Nack) -> State:
+        for tries in count():
             try:
-                self.state = self._call(operation)
+                return cast(State, self._call(operation))
+            except AWAY:
+                if time.monotonic() > self._lease_ends:
+                    raise
+                time.sleep(PAUSES_S[min(tries, len(PAUSES_S) - 1)])
             except (ClaimLost, UnknownMessage) as error:
+                if tries and (state := self._done_by_us(operation)):
+                    return state
                 self.lost = self._why(error)
                 raise self.lost from error
-            assert self.state is not None
-            return self.state
+        raise AssertionError("it is counted without an end")
+
+    def _done_by_us(self, operation: Ack | Nack) -> State | None:
+        """Where the message is, if a try whose answer was lost has brought it there."""
+        with suppress(LabError):
+            message = self._call(Find(id=self.id)).message
+            return message.state if is_done(operation, message) else None
+        return None
 
     def _why(self, error: LabError) -> ClaimLost:
         """What has become of the message, if it can be seen."""
@@ -148,6 +167,15 @@ class Work:
                     f"Build {self.id} has been stopped.", remedy="Let it be: it is not wanted."
                 )
         return ClaimLost(str(error), remedy=error.remedy)
+
+
+def is_done(operation: Ack | Nack, message: Message) -> bool:
+    """Whether a message is as this operation leaves it."""
+    if isinstance(operation, Ack):
+        return message.state is State.DONE and message.result == operation.result
+    if operation.requeue:
+        return message.state is State.QUEUED
+    return message.state in (State.QUEUED, State.FAILED) and message.reason == operation.reason
 
 
 class Builds:

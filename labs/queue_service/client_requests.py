@@ -15,7 +15,8 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
-from labs.queue_service.client_wire import camel, read
+from labs.queue_service.api_answers import camel
+from labs.queue_service.client_wire import read
 from labs.queue_service.messages import (
     Claimed,
     Enqueued,
@@ -48,12 +49,9 @@ from labs.queue_service.operations import (
     StopFrozen,
     Thaw,
 )
+from labs.queue_service.shapes import ANNOTATION, FORCE
 from labs.task_queue.client_link import Call
 from labs.task_queue.tasks import Json
-
-FORCE = "[force start]"
-"""The known word by which a cause passes over freeze windows."""
-ANNOTATION = "screwdriver.cd/"
 
 OF_ONE_START = frozenset({"buildId", "jobId", "jobState", "causeMessage"})
 """Not of the message that each run of a schedule has."""

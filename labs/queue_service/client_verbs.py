@@ -1,6 +1,6 @@
 """What can be asked of a queue service, as typed methods: each makes an operation and `call`s it.
 
-Whoever has `call` gets them: the client, which carries an operation over HTTP, and by `verbs_of`
+Whoever has `call` gets them: the client, which carries an operation over HTTP, and by `VerbsOf`
 a service in the same process. So a program may be written for either.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from labs.queue_service.client_claims import LEASE_S, POLL_S, Builds
 from labs.queue_service.messages import (
@@ -276,6 +276,17 @@ class Verbs(ABC):
     def schedules(self) -> Sequence[Schedule]:
         """All schedules, by their next run."""
         return self.call(ListSchedules())
+
+
+class VerbsOf(Verbs):
+    """The verbs of whatever has `call`, such as a service in the same process."""
+
+    def __init__(self, service: Callable[[Operation[Any]], Any]) -> None:
+        self._service = service
+
+    def call(self, operation: Operation[A]) -> A:
+        """Have the service do it."""
+        return cast(A, self._service(operation))
 
 
 def _held(claimed: Claimed | Held) -> Held:

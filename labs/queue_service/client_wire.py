@@ -15,16 +15,11 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from labs.queue_service.api_answers import camel
 from labs.task_queue.tasks import Json
 
 T = TypeVar("T")
 Reader = Callable[[Any], Any]
-
-
-def camel(name: str) -> str:
-    """`lease_ends` as it is on the wire: `leaseEnds`."""
-    first, *more = name.split("_")
-    return first + "".join(word.capitalize() for word in more)
 
 
 def read(kind: type[T], said: Json) -> T:

@@ -98,6 +98,10 @@ class QueueServiceSettings(BaseSettings):
     private_key: SecretStr | None = Field(
         default=None, description="of `token`: PEM text, if it is not a file"
     )
+    amqp_url: SecretStr | None = Field(
+        default=None, description="of `dispatch` to RabbitMQ; else the lab's own"
+    )
+    argo_token: SecretStr | None = Field(default=None, description="of `dispatch` to Argo")
 
     @field_validator("public_keys", mode="before")
     @classmethod
@@ -146,9 +150,13 @@ def variable_of(field: str) -> str:
     return PREFIX + field.upper()
 
 
+OF_THE_ENVIRONMENT = ("token", "user", "password", "private_key", "amqp_url", "argo_token")
+"""No flags: others on the machine could see them."""
+
+
 def flag_of(field: str) -> str | None:
     """The flag of a setting; None for what is set by the environment or a file alone."""
-    if field in ("token", "user", "password", "private_key"):
+    if field in OF_THE_ENVIRONMENT:
         return None
     renamed = {"public_keys": "public-key", "listen_host": "host", "listen_port": "port"}
     renamed["max_body_bytes"] = "max-body"
@@ -212,7 +220,7 @@ def audience_of(settings: QueueServiceSettings) -> str | None:
     return None if settings.audience == NO_AUDIENCE else settings.audience
 
 
-def client_of(settings: QueueServiceSettings) -> QueueServiceClient:
+def client_of(settings: QueueServiceSettings, **more: Any) -> QueueServiceClient:
     """A client of the service that the settings name.
 
     Raises:
@@ -226,4 +234,5 @@ def client_of(settings: QueueServiceSettings) -> QueueServiceClient:
         token=None if token is None else token.get_secret_value(),
         user=settings.user,
         password=None if password is None else password.get_secret_value(),
+        **more,
     )

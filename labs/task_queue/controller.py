@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from labs.errors import BadInput
 from labs.stopping import Stop
@@ -27,6 +28,8 @@ from labs.task_queue.release import ProcessingLimit, ReleaseAll, ResourceLimit, 
 from labs.task_queue.stages import Stage
 from labs.task_queue.work_queue import WorkQueue
 from labs.task_queue.workers.base import Worker
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
@@ -112,8 +115,10 @@ class Controller:
         self._trouble = trouble
 
 
-def open_patiently(opener: Callable[[], TaskQueue], stop: Stop) -> TaskQueue | None:
-    """Open a queue, and try again while its store does not answer; None if `stop` came first.
+def open_patiently(opener: Callable[[], T], stop: Stop) -> T | None:
+    """Open a queue, or what stands on one, and try again while its store does not answer.
+
+    None if `stop` came first.
 
     Raises:
         LabError: it can't be used, and trying again won't help.
