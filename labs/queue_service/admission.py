@@ -56,6 +56,7 @@ from labs.queue_service.shapes import (
     ListWanted,
     NackWanted,
     PeriodicWanted,
+    Query,
     SamplesWanted,
     StartWanted,
     StopWanted,
@@ -222,7 +223,13 @@ def samples(query: Mapping[str, str]) -> GetSamples:
 
 def type_of(query: Mapping[str, str]) -> str | None:
     """What kind of message is meant. Raises BadMessage: it is none that there is."""
-    return shaped(TypeWanted, query).type
+    return shaped(TypeWanted, query).type if query else None
+
+
+def nothing(query: Mapping[str, str]) -> None:
+    """Where nothing can be asked for. Raises BadMessage: something was."""
+    if query:
+        shaped(Query, query)
 
 
 def _only_one(*names: str) -> BadMessage:

@@ -163,3 +163,11 @@ def error_of(said: Mapping[str, Any], retry_after_s: float = 0.0) -> LabError | 
     if kind is Overloaded:
         return Overloaded(detail, retry_after_s=retry_after_s, remedy=remedy)
     return kind(detail, remedy=remedy) if kind else None
+
+
+class Refused(Exception):
+    """Raised at the door, before a request is understood: the answer is this problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
@@ -49,7 +49,6 @@ def serving(
     Raises:
         BadInput: the port can't be had, or the certificate not be used.
     """
-    listening = _listening(host, port)
     config = uvicorn.Config(
         app,
         http=_patient(silent_s),
@@ -63,28 +62,63 @@ def serving(
         ssl_certfile=certificate,
         ssl_keyfile=key,
     )
+    with running(uvicorn.Server(loaded(config)), host, port, stopping=app.state.bell.close) as url:
+        yield url
+
+
+def loaded(config: uvicorn.Config) -> uvicorn.Config:
+    """The same, its certificate read.
+
+    Raises:
+        BadInput: it can't be used.
+    """
     try:
         config.load()
     except OSError as error:  # ssl.SSLError too
-        listening.close()
         raise BadInput(
-            f"The certificate {certificate} can't be used: {error.strerror or error}.",
+            f"The certificate {config.ssl_certfile} can't be used: {error.strerror or error}.",
             remedy="Give --certificate and --key as PEM files that belong to each other.",
         ) from error
-    server = uvicorn.Server(config)
+    return config
+
+
+@contextmanager
+def running(
+    server: uvicorn.Server,
+    host: str,
+    port: int,
+    *,
+    name: str = "task queue",
+    stopping: Callable[[], None] = lambda: None,
+    within_s: float = STOP_WITHIN_S + 5,
+) -> Iterator[str]:
+    """Run a server in a thread within this block; gives the URL.
+
+    Args:
+        name: of what is served, for an error.
+        stopping: called when the server has been asked to stop.
+        within_s: that takes so long, at the most.
+
+    Raises:
+        BadInput: the port can't be had.
+    """
+    listening = _listening(host, port, name)
     thread = threading.Thread(
-        target=server.run, kwargs={"sockets": [listening]}, name="task-queue-http", daemon=True
+        target=server.run,
+        kwargs={"sockets": [listening]},
+        name=f"{name.replace(' ', '-')}-http",
+        daemon=True,
     )
     thread.start()
     try:
         wait_until(lambda: server.started, START_WITHIN_S, what="the HTTP server to start")
         shown = f"[{host}]" if ":" in host else host
-        scheme = "https" if certificate else "http"
+        scheme = "https" if server.config.is_ssl else "http"
         yield f"{scheme}://{shown}:{listening.getsockname()[1]}"
     finally:
         server.should_exit = True
-        app.state.bell.close()
-        thread.join(STOP_WITHIN_S + 5)
+        stopping()
+        thread.join(within_s)
         listening.close()
 
 
@@ -96,14 +130,14 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listening(host: str, port: int, name: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         made = socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, OverflowError) as error:
         why = error.strerror if isinstance(error, OSError) else "there is no such port"
         raise BadInput(
-            f"The task queue's server can't listen on {host}:{port}: {why}.",
+            f"The {name}'s server can't listen on {host}:{port}: {why}.",
             remedy="Is another one running there? Take another --port, or 0 for any.",
         ) from error
     # asyncio sends at once (TCP_NODELAY) only on sockets that say that they are TCP's; on others

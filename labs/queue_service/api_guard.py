@@ -1,0 +1,155 @@
+"""The door of the queue service's server: who comes in, with what, and how often.
+
+Before any request is understood it is known who sends it (401, 403), they have not sent too many
+(429), and its body is whole (408), JSON by its name (415), and not too long (413). Nothing of the
+queue has been asked until then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from starlette.types import Receive, Scope
+
+from labs.queue_service.api_desk import Asked
+from labs.queue_service.api_looks import METRICS
+from labs.queue_service.api_routes import PREFIX, Route
+from labs.queue_service.auth import Authenticator, Principal
+from labs.queue_service.limits import RateLimit
+from labs.queue_service.problems import Problem, Refused
+from labs.task_queue.api_guard import BODY_WITHIN_S, TooLarge, whole_body
+
+MAX_BODY_BYTES = 10 * 1024 * 1024
+"""As the known service."""
+NOBODY = Principal("")
+CLOSE = (("Connection", "close"),)
+"""After a refusal that leaves some of the body under way."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a request may be."""
+
+    max_body_bytes: int = MAX_BODY_BYTES
+    """A longer body is answered with 413."""
+    body_within_s: float = BODY_WITHIN_S
+    """A body that takes longer to arrive is answered with 408."""
+    rate: RateLimit | None = None
+    """How many one principal may send; where nobody is known, one address."""
+
+
+class Guard:
+    """Lets requests in.
+
+    Args:
+        authenticator: None: whoever can reach the server may do all.
+    """
+
+    def __init__(self, authenticator: Authenticator | None, limits: Limits) -> None:
+        self._authenticator, self._limits = authenticator, limits
+
+    async def known(self, route: Route, scope: Scope) -> Principal:
+        """Who asks for this, if they may.
+
+        Raises:
+            Unauthorised, Forbidden, Overloaded: they may not, or not now.
+        """
+        principal = NOBODY
+        if self._authenticator is not None and not _open(route, scope):
+            principal = await self._authenticator.admit(scope["headers"], route.scope)
+        if self._limits.rate is not None and not route.open:
+            address = (scope.get("client") or ("",))[0]
+            self._limits.rate.take(principal.subject or address, time.monotonic())
+        return principal
+
+    async def let_in(self, route: Route, scope: Scope, receive: Receive) -> Asked:
+        """The request, whole.
+
+        Raises:
+            Refused: its body is too long, too slow, or no JSON by its name; and as `known`.
+            Gone: the client did not wait.
+        """
+        principal = await self.known(route, scope)
+        body = b""
+        if route.bodies:
+            headers = dict(scope["headers"])
+            kind = headers.get(b"content-type", b"application/json")
+            if kind.split(b";")[0].strip().lower() != b"application/json":
+                raise Refused(_NO_JSON)
+            body = await self.body(headers.get(b"content-length", b""), receive)
+        return Asked(scope, receive, principal, body)
+
+    async def body(self, length: bytes, receive: Receive) -> bytes:
+        """What a request brings. Raises Refused: it is too long, or too slow; Gone."""
+        most = self._limits.max_body_bytes
+        if length.isdigit() and int(length) > most:
+            raise Refused(_too_large(most))
+        try:
+            async with asyncio.timeout(self._limits.body_within_s):
+                return await whole_body(receive, most)
+        except TooLarge:
+            raise Refused(_too_large(most)) from None
+        except TimeoutError:
+            raise Refused(_TOO_SLOW) from None
+
+
+def _open(route: Route, scope: Scope) -> bool:
+    """Whether nobody is asked who they are: the metrics are open to this machine."""
+    if route.open:
+        return True
+    if not route.path.endswith(METRICS):
+        return False
+    try:
+        near = ip_address((scope.get("client") or ("",))[0]).is_loopback
+    except ValueError:
+        near = False
+    # A proxy on this machine stands for somebody elsewhere.
+    return near and not any(name in _BY_A_PROXY for name, _ in scope["headers"])
+
+
+_BY_A_PROXY = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"})
+
+_TOO_SLOW = Problem(
+    408, "TooSlow", "The body of the request did not come in time.", "Try again.", headers=CLOSE
+)
+_NO_JSON = Problem(
+    415,
+    "NoJson",
+    "The body of a request is JSON here.",
+    "Send the header Content-Type: application/json.",
+    headers=CLOSE,
+)
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(
+        413,
+        "TooLarge",
+        f"The body of a request may have {most:,} bytes, not more.",
+        "Keep what is large elsewhere, and send its name.",
+        headers=CLOSE,
+    )
+
+
+def no_such_path() -> Problem:
+    """What is said of a path that is none."""
+    return Problem(
+        404,
+        "NoSuchPath",
+        "There is no such path.",
+        f"All are under {PREFIX}; the document at /openapi.json says what there is.",
+    )
+
+
+def no_such_method(allowed: str) -> Problem:
+    """What is said of a method that a path does not have."""
+    return Problem(
+        405,
+        "NoSuchMethod",
+        f"Here is only {allowed}.",
+        "The document at /openapi.json says what there is.",
+        headers=(("Allow", allowed),),
+    )
