@@ -1,0 +1,189 @@
+"""Dispatch: messages into workers' hands, and out of them.
+
+A claim takes the next of a build cluster's line, as the task queue orders them, and asks the
+rules again: a blocker may have started since. Settling goes by the task queue, which knows who
+holds what; what a message's end means for others is left to `Batch.settle_down`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from labs.errors import LabError
+from labs.queue_service import rules
+from labs.queue_service.errors import UnknownMessage
+from labs.queue_service.messages import Claimed, State
+from labs.queue_service.operations import Ack, Claim, Extend, Held, Nack
+from labs.queue_service.store_batch import Batch
+from labs.queue_service.store_rows import Build, moment
+from labs.task_queue import tasks
+from labs.task_queue.errors import ClaimLost, TaskError
+from labs.task_queue.tasks import Fail, Success
+
+LOOKS = 5
+"""So often a claim looks further down the line, past what has turned out to be blocked."""
+FEWEST_LOOKED_AT = 20
+
+Settle = Extend | Ack | Nack
+
+
+def claim_all(batch: Batch, claims: Sequence[Claim]) -> list[tuple[Claimed, ...]]:
+    """Take messages for each of these, in their order; an answer may be empty."""
+    answers: list[tuple[Claimed, ...]] = [()] * len(claims)
+    by_cluster: dict[str, list[int]] = {}
+    for i, claim in enumerate(claims):
+        by_cluster.setdefault(claim.cluster, []).append(i)
+    for cluster, indexes in by_cluster.items():
+        batch.flush()
+        takers = deque((i, claims[i].n) for i in indexes)
+        for builds in _lots(batch, cluster, sum(n for _, n in takers)):
+            rest = deque(builds)
+            while rest and takers:
+                i, wanted = takers.popleft()
+                taken = [rest.popleft() for _ in range(min(wanted, len(rest)))]
+                answers[i] += _take(batch, claims[i], taken)
+                if wanted > len(taken):
+                    takers.appendleft((i, wanted - len(taken)))
+    return answers
+
+
+def _lots(batch: Batch, cluster: str, wanted: int) -> Iterator[list[Build]]:
+    """The messages that may run, up to so many, a look at a time; those that may not are parked."""
+    for _ in range(LOOKS):
+        ids = [id_ for id_, _ in batch.tasks(cluster).peek(wanted)]
+        batch.absorb()
+        batch.load(ids)
+        found = []
+        for build in filter(None, map(batch.find, ids)):
+            why = rules.blocked_by_running(build, batch.job, batch.now)
+            if why is None:
+                batch.move(build, State.RUNNING)
+                found.append(build)
+            else:
+                batch.park(build, why)
+            batch.forget_line(build.job_id)
+        yield found
+        wanted -= len(found)
+        if not wanted or len(found) == len(ids):
+            return
+        batch.settle_down()
+        batch.flush()
+
+
+def _take(batch: Batch, claim: Claim, builds: Sequence[Build]) -> tuple[Claimed, ...]:
+    taken = batch.tasks(claim.cluster).take(
+        [build.id for build in builds], lease_s=claim.lease_s, owner=claim.owner
+    )
+    hands = {one.id: one for one in taken}
+    claimed = []
+    for build in builds:
+        hand = hands.get(build.id)
+        if hand is None:  # somebody has claimed its task past the service
+            batch.move(build, State.QUEUED)
+            continue
+        build.owner = claim.owner
+        claimed.append(
+            Claimed(
+                id=build.id,
+                build_id=build.build_id,
+                job_id=build.job_id,
+                cluster=build.cluster,
+                body=hand.body or {},
+                owner=claim.owner,
+                attempt=hand.attempt,
+                move=hand.move,
+                lease_ends=hand.lease_ends or moment(batch.now + claim.lease_s),
+            )
+        )
+    return tuple(claimed)
+
+
+# --- Settling -----------------------------------------------------------------------------------
+
+
+def settle_all(batch: Batch, asked: Sequence[Settle]) -> list[State | datetime | LabError]:
+    """Extend, ack and nack, each by itself; two of one message one after the other."""
+    answers: dict[int, State | datetime | LabError] = {}
+    left = list(enumerate(asked))
+    while left:
+        ids: set[str] = set()
+        now, later = [], []
+        for i, one in left:
+            (later if one.held.id in ids else now).append((i, one))
+            ids.add(one.held.id)
+        answers |= _settle_round(batch, now)
+        left = later
+    return [answers[i] for i in range(len(asked))]
+
+
+def _settle_round(
+    batch: Batch, asked: Sequence[tuple[int, Settle]]
+) -> dict[int, State | datetime | LabError]:
+    batch.load(one.held.id for _, one in asked)
+    batch.flush()
+    errors: dict[str, LabError] = {}
+    together: dict[str, list[Success | Fail]] = {}
+    for _, one in asked:
+        build = batch.find(one.held.id)
+        if build is None:
+            errors[one.held.id] = UnknownMessage(
+                f"There is no message {one.held.id!r:.80}.", remedy="Look for a slip in its id."
+            )
+        elif isinstance(one, Ack):
+            outcome = Success(_hand(one.held), one.result)
+            together.setdefault(build.cluster, []).append(outcome)
+        elif isinstance(one, Nack) and not one.requeue:
+            together.setdefault(build.cluster, []).append(Fail(_hand(one.held), one.reason))
+        elif error := _alone(batch, build, one):
+            errors[build.id] = error
+    for cluster, outcomes in together.items():
+        errors |= batch.tasks(cluster).settle(outcomes)
+    batch.absorb()
+    for _, one in asked:
+        if isinstance(one, Nack) and one.final and one.held.id not in errors:
+            _finally(batch, one)
+    return {i: _answer(batch, one, errors.get(one.held.id)) for i, one in asked}
+
+
+def _hand(held: Held) -> tasks.Claim:
+    """As the task queue knows a claim."""
+    return tasks.Claim(held.id, None, owner=held.owner, attempt=0, move=held.move, lease_ends=None)
+
+
+def _alone(batch: Batch, build: Build, one: Settle) -> TaskError | None:
+    try:
+        if isinstance(one, Extend):
+            batch.tasks(build.cluster).extend(_hand(one.held), one.lease_s)
+        else:
+            batch.tasks(build.cluster).release(_hand(one.held))
+    except TaskError as error:
+        return error
+    return None
+
+
+def _finally(batch: Batch, nack: Nack) -> None:
+    """It failed, and more attempts would not help."""
+    build = batch.find(nack.held.id)
+    if build is not None and build.state is State.QUEUED:
+        build.reason = nack.reason
+        batch.move(build, State.FAILED)
+
+
+def _answer(batch: Batch, one: Settle, error: LabError | None) -> State | datetime | LabError:
+    build = batch.find(one.held.id)
+    if build is None:
+        assert error is not None
+        return error
+    if error is None:
+        if isinstance(one, Extend):
+            return moment(batch.now) + timedelta(seconds=one.lease_s)
+        return build.state
+    if isinstance(error, ClaimLost):
+        return error
+    # Its task is over with, and so is the claim.
+    return ClaimLost(
+        f"The message {build.id!r:.80} is yours no longer: it is {build.state}.",
+        remedy="Let it be: it has been settled or stopped, or its lease ran out.",
+    )

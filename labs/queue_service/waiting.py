@@ -1,0 +1,112 @@
+"""Long polls: claims that found nothing, kept until there may be something, or they are over.
+
+`Kept` belongs to the service's writer, which alone touches it. `Listener` is a thread that says
+when to look: another instance has told (PostgreSQL's NOTIFY), or half a second has passed, for
+what time brings tells nobody. It looks only while somebody waits.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from labs.errors import LabError
+from labs.queue_service.committer import Asked
+from labs.task_queue.sql_database import Database
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.5
+RETRY_S = 0.5
+
+
+class Kept:
+    """Claims that wait, oldest first."""
+
+    def __init__(self) -> None:
+        self._until: dict[Asked, float] = {}
+        self.is_closed = False
+        """Nobody is to wait any more."""
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self._until)
+
+    def keep(self, asked: Asked) -> bool:
+        """Let a claim wait, if it wants to and may."""
+        if self.is_closed or asked.operation.wait_s <= 0:
+            return False
+        self._until.setdefault(asked, time.monotonic() + asked.operation.wait_s)
+        return True
+
+    def of(self, clusters: Iterable[str] | None) -> list[Asked]:
+        """Those for these build clusters, or all; who has gone is forgotten."""
+        for asked in [one for one in self._until if one.is_gone]:
+            del self._until[asked]
+        if clusters is None:
+            return list(self._until)
+        wanted = set(clusters)
+        return [one for one in self._until if one.operation.cluster in wanted]
+
+    def let_go(self, done: Iterable[Asked]) -> None:
+        """These are answered."""
+        for asked in done:
+            self._until.pop(asked, None)
+
+    def over(self) -> list[Asked]:
+        """Those who have waited as long as they wanted."""
+        now = time.monotonic()
+        return [one for one, until in self._until.items() if until <= now or self.is_closed]
+
+
+class Listener:
+    """The thread that calls `look` when there may be something to claim."""
+
+    def __init__(
+        self, database: Database, channel: str, own: str, look: Callable[[], None]
+    ) -> None:
+        """Start it.
+
+        Args:
+            own: the name under which this instance tells; what it tells itself is no news.
+        """
+        self._database, self._channel, self._own, self._look = database, channel, own, look
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="queue-listener", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closing.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                if self._database.name == "postgresql":
+                    self._listen()
+                else:
+                    self._closing.wait(LOOK_S)
+                    self._look()
+            except LabError as error:
+                log.warning("Listening to other instances: %s", error)
+                self._look()  # whoever waits hears that the store is gone
+                self._closing.wait(RETRY_S)
+
+    def _listen(self) -> None:
+        connection = self._database.detached()
+        try:
+            with self._database.errors_of(connection):
+                driver = connection.dbapi_connection
+                driver.execute(f"LISTEN {self._channel}")
+                self._look()  # at what came before it listened
+                while not self._closing.is_set():
+                    told = driver.notifies(timeout=LOOK_S, stop_after=1)
+                    if all(one.payload != self._own for one in told):
+                        self._look()
+        finally:
+            with suppress(Exception):
+                connection.close()
