@@ -267,7 +267,7 @@ def messages(
     if not shown:
         click.echo("There is none.")
         return
-    columns = ("id", "job", "state", "waits for", "attempts", "owner", "since")
+    columns = ("id", "job", "state", "waits for", "attempts", "owner", "since (UTC)")
     table(
         columns,
         (
@@ -282,6 +282,7 @@ def messages(
             )
             for one in shown
         ),
+        wraps="job",
     )
     if len(found) > limit:
         click.echo("And more: a larger --limit shows them.")
@@ -323,8 +324,6 @@ def _there(job_id: int | None) -> int:
 
 def _in_words(enqueued: Enqueued) -> str:
     said = [f"{plain(enqueued.id) or 'Nothing'} is {enqueued.state}."]
-    if not enqueued.created and enqueued.id:
-        said.append("It was there already.")
     if enqueued.replayed:
         said.append("So this key was answered the first time.")
     if enqueued.waits_for:

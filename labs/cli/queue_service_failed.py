@@ -49,11 +49,12 @@ def list_(limit: int, as_json: bool, **which: Any) -> None:
         click.echo("No message has failed.")
         return
     table(
-        ("id", "job", "attempts", "failed", "reason"),
+        ("id", "job", "attempts", "failed (UTC)", "reason"),
         (
             (one.id, f"{one.job_id} {one.job_name}".strip(), one.attempts, one.ended_at, one.reason)
             for one in found[:limit]
         ),
+        wraps="reason",
     )
     if len(found) > limit:
         click.echo("And more: a larger --limit shows them.")

@@ -52,19 +52,18 @@ def list_(as_json: bool, **which: Any) -> None:
         click.echo("No job starts by the clock.")
         return
     table(
-        ("job", "name", "cron", "means", "zone", "next run (UTC)", "last run (UTC)"),
+        ("job", "runs", "zone", "next (UTC)", "last (UTC)"),
         (
             (
-                one.job_id,
-                one.job_name,
-                one.cron,
+                f"{one.job_id} {one.job_name}".strip(),
                 one.hashed,
                 one.time_zone,
-                one.next_run,
-                one.last_run,
+                _minute(one.next_run),
+                _minute(one.last_run),
             )
             for one in found
         ),
+        wraps="job",
     )
 
 
@@ -183,6 +182,10 @@ def next_(
         columns if frozen else columns[:2],
         ([run, there, *([ends or run] if frozen else [])] for run, there, ends in local),
     )
+
+
+def _minute(at: datetime | None) -> str:
+    return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
 def _time(text: str) -> datetime:

@@ -6,7 +6,6 @@ otherwise; where other machines can reach it, nobody may without a token or a pa
 
 from __future__ import annotations
 
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,9 +124,9 @@ def serve(
         if service is not None:
             app = create_app(service, authenticator=authenticator, limits=_limits(settings))
             here = settings.listen_host, settings.listen_port
-            pem = {"certificate": settings.certificate, "key": settings.certificate_key}
-            with closing(service), serving(app, *here, **pem) as url:
-                what = f"Serving a queue service ({_shown(store)}) at {url}."
+            pem, key = settings.certificate, settings.certificate_key
+            with service.start_ticking(), serving(app, *here, certificate=pem, key=key) as url:
+                what = f"Serving a queue service ({service.store.database.place}) at {url}."
                 say(as_json, f"{what} {_manners(settings, authenticator is not None)}", url=url)
                 stop.wait()
                 say(as_json, "Stopping: what is being answered is answered.")
@@ -165,13 +164,6 @@ def _store(settings: QueueServiceSettings) -> str:
     if settings.store is not None:
         return settings.store.get_secret_value()
     return f"sqlite:///{lab_folder() / 'builds.db'}"
-
-
-def _shown(store: str) -> str:
-    """Where the messages are, without a password."""
-    from sqlalchemy import make_url
-
-    return make_url(store).render_as_string(hide_password=True)
 
 
 def _limits(settings: QueueServiceSettings) -> Limits:

@@ -80,16 +80,14 @@ def the_service(
     """
     from labs.queue_service.client_verbs import VerbsOf
     from labs.queue_service.configuration import client_of
-    from labs.queue_service.service import QueueService
 
     token = None if token_file is None else token_file.read_text(encoding="utf-8").strip()
     settings = settings_of(config, url=url, token=token)
     if settings.url.startswith(("sqlite:", "postgresql:", "postgres:", "postgresql+")):
-        service = QueueService.at(settings.url, settings.name, keep=settings.keep)
-        try:
+        from labs.queue_service.service import QueueService
+
+        with QueueService.at(settings.url, settings.name, keep=settings.keep) as service:
             yield VerbsOf(service.call)
-        finally:
-            service.close()
         return
     with client_of(settings, **client) as asked:
         yield asked
@@ -170,15 +168,21 @@ def as_data(value: Any) -> Any:
     return json.loads(said(value).body)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; states in their colours."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], wraps: str = "") -> None:
+    """Print a table; states in their colours.
+
+    Args:
+        wraps: the column that gives way where there is not room for all.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     shown = Table(*columns, box=box.SIMPLE_HEAD)
-    shown.columns[0].no_wrap = True
+    for column in shown.columns:
+        column.no_wrap = column.header != wraps
+        column.overflow = "fold"
     for row in rows:
         cells = [plain(one) for one in row]
         shown.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in cells))
@@ -196,8 +200,10 @@ def plain(value: object) -> str:
 
 
 def when(at: datetime) -> str:
-    """A time in UTC, to the second."""
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    """A time in UTC, to the second; without the day, if that is today."""
+    there = at.astimezone(UTC)
+    today = there.date() == datetime.now(UTC).date()
+    return f"{there:%H:%M:%S}" if today else f"{there:%Y-%m-%d %H:%M:%S}"
 
 
 def paragraphs(value: Any) -> None:
@@ -205,6 +211,6 @@ def paragraphs(value: Any) -> None:
     assert is_dataclass(value)
     for one in fields(value):
         known = getattr(value, one.name)
-        if known in (None, "", (), {}) or isinstance(known, Mapping):
+        if known in (None, "", (), {}) or isinstance(known, Mapping) or one.name == "move":
             continue
         click.echo(f"{one.name.replace('_', ' '):<13} {plain(known)}")

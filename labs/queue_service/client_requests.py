@@ -56,6 +56,27 @@ from labs.task_queue.tasks import Json
 OF_ONE_START = frozenset({"buildId", "jobId", "jobState", "causeMessage"})
 """Not of the message that each run of a schedule has."""
 
+SAID_AS = {
+    "blocked_by": "blockedBy",
+    "job_name": "jobName",
+    "blocked_by_self": "blockedBySelf",
+    "freeze_windows": "freezeWindows",
+    "cluster": "buildClusterName",
+    "priority": "priority",
+    "delay_s": "delayS",
+    "max_attempts": "maxAttempts",
+    "backoff_s": "backoffS",
+}
+ANNOTATED_AS = {
+    "collapse": f"{ANNOTATION}collapseBuilds",
+    "blocked_by_same_job": f"{ANNOTATION}blockedBySameJob",
+    "same_job_wait_s": f"{ANNOTATION}blockedBySameJobWaitTime",
+    "virtual": f"{ANNOTATION}virtualJob",
+}
+"""A start's fields, and what says them on the wire."""
+SAID_BY_FIELDS = {*SAID_AS.values(), "annotations", "jobState", "jobArchived", "causeMessage"}
+"""In a body they say nothing: the start's own fields are what is meant."""
+
 Fields = dict[str, Json]
 
 
@@ -120,32 +141,28 @@ def _plain(value: object) -> Json:
 
 
 def _start(start: Start) -> Fields:
-    """The known fields: what came with the body besides is kept, and says nothing against them."""
-    said: Fields = {
-        **start.body,
-        "buildId": start.build_id,
-        "jobId": start.job_id,
-        "jobState": "DISABLED" if start.disabled else "ENABLED",
-        "blockedBy": list(start.blocked_by),
-        "blockedBySelf": start.blocked_by_self,
-        "freezeWindows": list(start.freeze_windows),
-        "causeMessage": FORCE if start.force else "",
-        "annotations": {
-            **(start.body.get("annotations") or {}),
-            f"{ANNOTATION}collapseBuilds": start.collapse,
-            f"{ANNOTATION}blockedBySameJob": start.blocked_by_same_job,
-            f"{ANNOTATION}blockedBySameJobWaitTime": start.same_job_wait_s / 60,
-            f"{ANNOTATION}virtualJob": start.virtual,
-        },
-        "priority": start.priority,
-        "delayS": start.delay_s,
-        "maxAttempts": start.max_attempts,
-        "backoffS": start.backoff_s,
+    """The known fields, as far as they say something; what else came with the body is kept."""
+    said = {name: value for name, value in start.body.items() if name not in SAID_BY_FIELDS}
+    said |= {"buildId": start.build_id, "jobId": start.job_id}
+    usual = Start(build_id=0, job_id=0, body={}, blocked_by=())
+    for name, there in SAID_AS.items():
+        if name == "blocked_by" or getattr(start, name) != getattr(usual, name):
+            said[there] = _plain(getattr(start, name))
+    annotations = {
+        name: value
+        for name, value in (start.body.get("annotations") or {}).items()
+        if name not in ANNOTATED_AS.values()
     }
-    if start.job_name:
-        said["jobName"] = start.job_name
-    if start.cluster:
-        said["buildClusterName"] = start.cluster
+    for name, there in ANNOTATED_AS.items():
+        if getattr(start, name) != getattr(usual, name):
+            value = getattr(start, name)
+            annotations[there] = value / 60 if name == "same_job_wait_s" else value
+    if annotations:
+        said["annotations"] = annotations
+    if start.disabled:
+        said["jobState"] = "DISABLED"
+    if start.force:
+        said["causeMessage"] = FORCE
     return said
 
 

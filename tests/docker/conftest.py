@@ -75,6 +75,13 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.wait(60)
 
 
+def docker(*words: str) -> str:
+    """What docker says."""
+    ran = subprocess.run(["docker", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, f"docker {words[0]}: {ran.stdout[-1500:]}{ran.stderr[-1500:]}"
+    return ran.stdout + ran.stderr
+
+
 def had(series: str) -> Tree:
     """The tree with this series of RabbitMQ, fetched if need be."""
     found = tree_of(series, cache_folder())

@@ -66,7 +66,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 TASK_QUEUE = ("POSTGRES_", "S3_", "SEAWEEDFS_", "TASK_QUEUE_", "QUEUE_")
-SECRETS = ("POSTGRES_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY", "TASK_QUEUE_TOKEN")
+SECRETS = (
+    "POSTGRES_PASSWORD",
+    "S3_ACCESS_KEY",
+    "S3_SECRET_KEY",
+    "TASK_QUEUE_TOKEN",
+    "QUEUE_SERVICE_PASSWORD",
+)
 
 
 def config(
@@ -121,13 +127,17 @@ def test_once_it_is_made_compose_reads_the_file_and_publishes_on_loopback_alone(
     assert all("127.0.0.1" in str(port) for port in published)
 
 
-def test_kafka_and_the_task_queue_come_only_when_their_profiles_are_asked_for(
+def test_kafka_and_the_two_queues_come_only_when_their_profiles_are_asked_for(
     command: list[str], folder: Path
 ) -> None:
     subprocess.run(["sh", "container/make-env"], cwd=folder, check=True)
-    task_queue = {"postgres", "s3", "task-queue-server", "task-queue-controller"}
+    profiles = {
+        "kafka": {"kafka"},
+        "task-queue": {"postgres", "s3", "task-queue-server", "task-queue-controller"},
+        "queue-service": {"postgres", "queue-service-1", "queue-service-2"},
+    }
 
-    for profile, more in {"kafka": {"kafka"}, "task-queue": task_queue}.items():
+    for profile, more in profiles.items():
         said = config(command, folder, profile=profile)
         assert set(services_of(said.stdout, profile)) == {"rabbitmq", "notebooks"} | more
 
@@ -157,6 +167,33 @@ def test_the_task_queue_is_on_loopback_with_the_passwords_of_the_env_file(
     assert services["postgres"]["environment"]["POSTGRES_PASSWORD"] == env["POSTGRES_PASSWORD"]
     assert services["s3"]["environment"]["AWS_ACCESS_KEY_ID"] == env["S3_ACCESS_KEY"]
     assert all(re.fullmatch("[0-9a-f]{16,}", env[name]) for name in SECRETS)
+
+
+def test_the_queue_service_is_two_instances_on_one_database_on_loopback_behind_a_password(
+    command: list[str], folder: Path
+) -> None:
+    subprocess.run(["sh", "container/make-env"], cwd=folder, check=True)
+    lines = (folder / ".env").read_text().splitlines()
+    env = dict(line.split("=", 1) for line in lines)
+
+    said = config(command, folder, profile="queue-service")
+
+    assert said.returncode == 0, said.stderr
+    services = services_of(said.stdout, "queue-service")
+    published = ports_of(services)
+    assert len(published) == 6
+    assert all("127.0.0.1" in str(port) for port in published)
+    instances = [services["queue-service-1"], services["queue-service-2"]]
+    assert [str(one["ports"]).count("8003") for one in instances] == [0, 1]
+    first, second = (one["environment"] for one in instances)
+    assert first == second
+    assert first["QUEUE_SERVICE_PASSWORD"] == env["QUEUE_SERVICE_PASSWORD"]
+    assert (
+        first["QUEUE_SERVICE_STORE"].split(":")[2] == f"{env['POSTGRES_PASSWORD']}@postgres/tasks"
+    )
+    for one in instances:
+        assert one["command"] == ["serve"]
+        assert one["user"] == f"{env['LAB_UID']}:{env['LAB_GID']}"
 
 
 def test_an_env_file_from_before_the_task_queue_still_serves_the_rest(

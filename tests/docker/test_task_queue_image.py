@@ -15,9 +15,10 @@ from labs.broker import ports
 from labs.broker.state import ROOT
 from labs.task_queue.client import ApiClient
 from labs.task_queue.stages import Stage
+from tests.docker.conftest import docker
 from tests.support import wait_until
 
-NEEDED = ("python3", "container/task-queue/needed.py")
+NEEDED = ("python3", "container/needed.py", "task-queue")
 TOKEN = "a-token-of-a-test"
 IMAGE = "queue-labs/task-queue-test"
 ANYBODY = "12345:12345"
@@ -91,10 +92,3 @@ def test_the_roles_of_the_image_teach_and_a_server_wants_a_token(built: str) -> 
     )
     assert refused.returncode == 2
     assert "there is no token" in refused.stderr
-
-
-def docker(*words: str) -> str:
-    """What docker says."""
-    ran = subprocess.run(["docker", *words], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, f"docker {words[0]}: {ran.stdout[-1500:]}{ran.stderr[-1500:]}"
-    return ran.stdout + ran.stderr

@@ -1,7 +1,8 @@
-"""Of the pinned requirements, those that the task queue needs: so that its image stays small.
+"""Of the pinned requirements, those that one system needs: so that its image stays small.
 
-Reads pyproject.toml (what is wanted) and requirements.txt (the pins, with hashes, and for each
-package `via` whom it is there); writes the same lines, fewer, to standard output.
+`python container/needed.py task-queue` reads pyproject.toml (what the extra of this name wants) and
+requirements.txt (the pins, with hashes, and for each package `via` whom it is there); it writes the
+same lines, fewer, to standard output.
 """
 
 import re
@@ -13,10 +14,10 @@ ALWAYS = ("click", "httpx", "pika", "psutil", "rich")
 """Of what the whole kit depends on: the command line, the client, the worker on RabbitMQ."""
 
 
-def needed(root: Path) -> str:
+def needed(root: Path, extra: str) -> str:
     """The lines."""
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    wanted = project["optional-dependencies"]["task-queue"]
+    wanted = project["optional-dependencies"][extra]
     names = {*ALWAYS, *(re.split(r"[^\w.-]", one)[0] for one in wanted)}
     blocks = re.split(r"^(?=\S)", (root / "requirements.txt").read_text(), flags=re.MULTILINE)
     pins = {block.split("==")[0].split("[")[0]: block for block in blocks if "==" in block}
@@ -34,4 +35,4 @@ def needed(root: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(needed(Path(__file__).parent.parent.parent))
+    sys.stdout.write(needed(Path(__file__).parent.parent, sys.argv[1]))
