@@ -111,8 +111,8 @@ def _rows(
 
 
 def _even_number_above(value: int) -> int:
-    """2, 4, 6 or 8 times a power of ten, so that half of it can be written beside."""
+    """One that is easily read, so that half of it can be written beside, too."""
     power = 1
-    while value > 8 * power:
+    while value > 16 * power:
         power *= 10
-    return next(n * power for n in (2, 4, 6, 8) if n * power >= value)
+    return next(n * power for n in (2, 4, 6, 8, 10, 12, 16) if n * power >= value)
