@@ -66,11 +66,15 @@ def dispatch(
     failed: list[BaseException] = []
 
     def run(cluster: str, work_queue: WorkQueue) -> None:
-        strategy = ProcessingLimit(limit, own=True)
+        controller = Controller(
+            work_queue,
+            ProcessingLimit(limit, own=True),
+            look_s,
+            first_pause_s=look_s,
+            tell=lambda look: tell(cluster, look),
+        )
         try:
-            Controller(work_queue, strategy, look_s, tell=lambda look: tell(cluster, look)).run(
-                stop
-            )
+            controller.run(stop)
         except BaseException as error:  # noqa: BLE001 - raised again by who waits for us
             failed.append(error)
             stop.want()

@@ -44,7 +44,7 @@ def rabbit_workers(
     def worker(cluster: str) -> RabbitWorker:
         queues = (cluster,) if make_queues else ()
         route = Route(exchange, cluster_of, queues)
-        return RabbitWorker(url, name=f"{named}.{cluster}".rstrip("."), route=route)
+        return RabbitWorker(url, name=f"{named}.{cluster}" if cluster else named, route=route)
 
     return worker
 
@@ -74,7 +74,8 @@ def argo_workers(
     named = socket.gethostname() if name is None else name
 
     def worker(cluster: str) -> ArgoWorker:
-        return ArgoWorker(f"{named}/{cluster}".rstrip("/"), endpoint, namespace, token=token)
+        whose = f"{named}/{cluster}" if cluster else named
+        return ArgoWorker(whose, endpoint, namespace, token=token)
 
     return worker
 

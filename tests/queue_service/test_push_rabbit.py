@@ -55,6 +55,11 @@ def state(service: QueueService, id_: str) -> State:
     return service.call(Find(id=id_)).message.state
 
 
+def done(service: QueueService, id_: str) -> None:
+    """Wait until the build is done."""
+    wait_until(lambda: state(service, id_) is State.DONE, 60, what=f"build {id_} to be done")
+
+
 @contextmanager
 def dispatching(service: QueueService, vhost: Address, *clusters: str) -> Iterator[None]:
     """A dispatcher of these clusters, for as long as the block."""
@@ -102,7 +107,7 @@ def test_each_cluster_gets_its_own_builds_and_their_outcomes_come_back(
         arm = qprocessor.start("--queue", "builds.arm", *WORKING)
         x86 = qprocessor.start("--queue", "builds.x86", *WORKING)
         for id_ in builds.values():
-            wait_until(lambda id_=id_: state(service, id_) is State.DONE, 60)
+            done(service, id_)
     arm.stop()
     x86.stop()
     assert numbers(arm.done) == [1, 3, 5, 7]
@@ -120,7 +125,7 @@ def test_a_blocked_build_is_pushed_only_when_the_outcome_of_its_blocker_has_come
         ready(vhost, "builds.arm", 1)
         assert state(service, second) is State.BLOCKED
         arm = qprocessor.start("--queue", "builds.arm", *WORKING)
-        wait_until(lambda: state(service, second) is State.DONE, 60)
+        done(service, second)
         assert state(service, first) is State.DONE
     arm.stop()
     assert [json.loads(body)["buildId"] for body in arm.done] == [1, 2]
@@ -136,7 +141,7 @@ def test_a_build_that_is_stopped_while_it_is_pushed_is_not_taken_for_done(
         arm = qprocessor.start("--queue", "builds.arm", *WORKING)
         arm.wait_until_says("Done")
         after = start(service, 2, job=7, cluster="arm")
-        wait_until(lambda: state(service, after) is State.DONE, 60)
+        done(service, after)
         assert state(service, stopped) is State.STOPPED
     arm.stop()
 
@@ -151,7 +156,7 @@ def test_a_dispatcher_that_was_away_hears_what_came_of_its_builds(
     ready(vhost, "builds.outcomes.one.arm", 3)
     with dispatching(service, vhost, "arm"):
         for id_ in ids:
-            wait_until(lambda id_=id_: state(service, id_) is State.DONE, 60)
+            done(service, id_)
             assert service.call(Find(id=id_)).message.attempts == 1
     arm.stop()
     # Nobody knows whether there was time to send the newest: it is sent again.
