@@ -32,7 +32,7 @@ from labs.queue_service.operations import (
     Operation,
     Replay,
 )
-from labs.queue_service.page_curve import curve
+from labs.queue_service.page_curve import Curve, Past, curve
 from labs.queue_service.page_door import Door, Form, Visit
 from labs.queue_service.schedule import next_run, zone_of
 
@@ -115,20 +115,26 @@ class Pages:
 
     def __init__(self, do: Do) -> None:
         self._do = do
+        self._pasts = {name: Past(span) for name, span in SPANS.items()}
 
     async def overview(self, visit: Visit) -> Response:
         """How all stands."""
         span = _span(visit.request)
-        stats, samples, schedules = await asyncio.gather(
+        past = self._pasts[span]
+        stats, fresh, schedules = await asyncio.gather(
             self._do(GetStats()),
-            self._do(GetSamples(since=visit.now - SPANS[span])),
+            self._do(GetSamples(since=past.since(visit.now))),
             self._do(ListSchedules()),
         )
         lists = await asyncio.gather(
             *(self._do(ListMessages(state=state, limit=FEW)) for state in PARTS)
         )
-        drawn = curve([*samples, Sample(at=visit.now, counts=stats.counts)], visit.now, SPANS[span])
-        return visit.page(
+
+        def drawn() -> Curve | None:
+            last = Sample(at=visit.now, counts=stats.counts)
+            return curve([*past.take(fresh, visit.now), last], visit.now, past.span)
+
+        return await visit.page(
             "overview.html",
             stats=stats,
             curve=drawn,
@@ -137,7 +143,7 @@ class Pages:
             parts_shown=[
                 (state, COLUMNS[state], page) for state, page in zip(PARTS, lists, strict=True)
             ],
-            schedules=[_planned(one) for one in schedules[:FEW]],
+            schedules=lambda: [_planned(one) for one in schedules[:FEW]],
             more_schedules=len(schedules) - FEW,
         )
 
@@ -147,7 +153,7 @@ class Pages:
         done = {name: query.pop(name, "") for name in ("replayed", "discarded")}
         wanted = admission.list_messages({"limit": str(MANY), **query})
         page, stats = await asyncio.gather(self._do(wanted), self._do(GetStats()))
-        return visit.page(
+        return await visit.page(
             "messages.html",
             wanted=wanted,
             columns=COLUMNS[wanted.state],
@@ -160,7 +166,7 @@ class Pages:
     async def message(self, visit: Visit) -> Response:
         """All about one."""
         standing = await self._do(Find(id=visit.request.path_params["id"]))
-        return visit.page(
+        return await visit.page(
             "message.html",
             standing=standing,
             message=standing.message,
@@ -170,9 +176,9 @@ class Pages:
     async def schedules(self, visit: Visit) -> Response:
         """Them all, by their next run."""
         found = await self._do(ListSchedules())
-        return visit.page(
+        return await visit.page(
             "schedules.html",
-            schedules=[_planned(one) for one in found[:MOST_SCHEDULES]],
+            schedules=lambda: [_planned(one) for one in found[:MOST_SCHEDULES]],
             more_schedules=len(found) - MOST_SCHEDULES,
         )
 

@@ -1,15 +1,17 @@
 """How long the queue was, over time, as lines to be drawn: samples in, plain values out.
 
 There are as many points as a screen can show; of the samples that share one, the highest counts,
-so that no peak is lost. A line is broken where nothing was sampled: the service was away. The
-same is told in words and in a small table, for those who don't see it.
+so that no peak is lost. `Past` keeps them from one look to the next, for a day has thousands. A
+line is broken where nothing was sampled: the service was away. The same is told in words and in
+a small table, for those who don't see it.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from labs.queue_service.messages import Sample, State
 
@@ -22,9 +24,41 @@ GAPS = 30
 """A pause of this part of the whole is a gap,"""
 SHORTEST_GAP = timedelta(minutes=1)
 """but no shorter one."""
+LATE = timedelta(minutes=1)
+FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 STATES = (State.QUEUED, State.RUNNING, State.BLOCKED, State.FROZEN)
 
 Counts = dict[State, int]
+
+
+class Past:
+    """The samples of the last `span`, as many as are drawn; more come in by and by."""
+
+    def __init__(self, span: timedelta) -> None:
+        self.span = span
+        self._part = span / POINTS
+        self._found: dict[int, Sample] = {}
+        self._last = FIRST
+        self._lock = threading.Lock()
+
+    def since(self, now: datetime) -> datetime:
+        """From when on samples are wanted; those of another instance may come late."""
+        return max(now - self.span, self._last - LATE)
+
+    def take(self, samples: Iterable[Sample], now: datetime) -> Sequence[Sample]:
+        """Some more; twice the same makes no difference.
+
+        Returns:
+            All that are not too long ago, oldest first; the others are forgotten.
+        """
+        with self._lock:
+            for sample in samples:
+                n = (sample.at - FIRST) // self._part
+                self._found[n] = _higher(sample, self._found.get(n, sample))
+                self._last = max(self._last, sample.at)
+            oldest = (now - self.span - FIRST) // self._part
+            self._found = {n: self._found[n] for n in sorted(self._found) if n >= oldest}
+            return list(self._found.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +101,10 @@ def curve(samples: Iterable[Sample], now: datetime, span: timedelta) -> Curve | 
     within = [one for one in samples if begin <= one.at <= now]
     if not within:
         return None
-    points = _points(within, begin, span)
+    points = [
+        ((one.at - begin) / span * WIDTH, {s: one.counts.get(s, 0) for s in STATES})
+        for one in within
+    ]
     top = _even_number_above(max(counts[state] for _, counts in points for state in STATES))
     gap = max(span / GAPS, SHORTEST_GAP) / span * WIDTH
     lines = [_line(state, points, top, gap) for state in STATES]
@@ -75,17 +112,12 @@ def curve(samples: Iterable[Sample], now: datetime, span: timedelta) -> Curve | 
     return Curve(lines, (top, top // 2, 0), times, _rows(within, begin, span))
 
 
-def _points(
-    samples: Sequence[Sample], begin: datetime, span: timedelta
-) -> list[tuple[float, Counts]]:
-    """At most so many as are drawn: how far to the right, and how many of each state."""
-    found: dict[int, tuple[float, Counts]] = {}
-    for sample in samples:
-        part = (sample.at - begin) / span
-        _, highest = found.get(n := int(part * POINTS), (0.0, {}))
-        counts = {s: max(sample.counts.get(s, 0), highest.get(s, 0)) for s in STATES}
-        found[n] = part * WIDTH, counts
-    return [found[n] for n in sorted(found)]
+def _higher(one: Sample, other: Sample) -> Sample:
+    """The higher counts of two."""
+    if one is other:
+        return one
+    counts = {s: max(one.counts.get(s, 0), other.counts.get(s, 0)) for s in STATES}
+    return Sample(at=max(one.at, other.at), counts=counts)
 
 
 def _line(state: State, points: Sequence[tuple[float, Counts]], top: int, gap: float) -> Line:

@@ -8,6 +8,7 @@ from outside: no script, no style, no frame but what this request's nonce stands
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import re
 import secrets
@@ -15,6 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from jinja2 import Environment
@@ -87,20 +89,36 @@ class Visit:
         """Whether there is a login that can be ended here."""
         return TOKEN_COOKIE in self.request.cookies and self.principal is not None
 
-    def page(
+    async def page(
         self,
         template: str,
         *,
         status: int = HTTPStatus.OK,
         headers: Sequence[tuple[str, str]] = (),
-        **values: object,
+        **values: Any,
     ) -> Response:
-        """A page, made of a template and what it is to show."""
+        """A page, made of a template and what it is to show, while others are served.
+
+        Args:
+            values: by name; a function is asked for its value.
+        """
+        return await asyncio.to_thread(self._page, template, status, headers, values)
+
+    def _page(
+        self,
+        template: str,
+        status: int,
+        headers: Sequence[tuple[str, str]],
+        values: Mapping[str, Any],
+    ) -> Response:
         secret = self.request.cookies.get(SECRET_COOKIE, "")
         known = len(secret) >= SHORTEST_SECRET
         secret = secret if known else secrets.token_urlsafe(24)
         html = self.door.templates.get_template(template).render(
-            visit=self, secret=secret, now=self.now, **values
+            visit=self,
+            secret=secret,
+            now=self.now,
+            **{name: value() if callable(value) else value for name, value in values.items()},
         )
         response = Response(html.encode(errors="replace"), status, media_type="text/html")
         response.headers.update(HEADERS)
@@ -111,9 +129,9 @@ class Visit:
             self.set_cookie(response, SECRET_COOKIE, secret, samesite_strict=True)
         return response
 
-    def refused(self, problem: Problem) -> Response:
+    async def refused(self, problem: Problem) -> Response:
         """The page that says why not."""
-        return self.page(
+        return await self.page(
             "refused.html",
             status=problem.status,
             headers=problem.headers,
@@ -190,7 +208,7 @@ class Door:
         """What is said where there is none."""
 
         async def missing(visit: Visit) -> Response:
-            return visit.refused(NO_SUCH_PAGE)
+            return await visit.refused(NO_SUCH_PAGE)
 
         return self._refusing(missing)
 
@@ -218,9 +236,9 @@ class Door:
             try:
                 return await page(visit)
             except Refused as refused:
-                return visit.refused(refused.problem)
+                return await visit.refused(refused.problem)
             except LabError as error:
-                return visit.refused(problem_of(error, self.challenges))
+                return await visit.refused(problem_of(error, self.challenges))
 
         return endpoint
 

@@ -44,6 +44,8 @@ def environment() -> Environment:
 
 def legible(text: str) -> str:
     """The text with what one can't see, or what turns it around, written out: `\\u202e`."""
+    if text.isprintable():
+        return text
     return "".join(one if _plain(one) else _written_out(one) for one in text)
 
 
