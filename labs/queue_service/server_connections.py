@@ -2,7 +2,7 @@
 
 TCP cuts a connection (a reset) when it is closed with something unread, and then even an answer
 that is under way may not arrive. So whoever closes here says first that nothing more will come,
-and reads on until the other side has closed too, or `LINGER_S`. A server that stops lets each
+and reads on until the other side has closed too, or does nothing for `LINGER_S`. A server that stops lets each
 connection have one answer more, which says that it is the last; one that asks nothing for
 `QUIET_S` is closed.
 """
@@ -91,4 +91,15 @@ class Lingering:
             return
         self._transport.write_eof()
         self._transport.resume_reading()
-        self._loop.call_later(LINGER_S, self._transport.abort)
+        self._linger(self._transport.get_write_buffer_size())
+
+    def _linger(self, unsent: int) -> None:
+        self._loop.call_later(LINGER_S, self._give_up, unsent)
+
+    def _give_up(self, unsent_before: int) -> None:
+        """Unless the other side has gone on reading meanwhile."""
+        unsent = self._transport.get_write_buffer_size()
+        if 0 < unsent < unsent_before:
+            self._linger(unsent)
+        else:
+            self._transport.abort()
