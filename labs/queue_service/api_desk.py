@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 class Service(Protocol):
     """What stands behind the API: `service.QueueService`."""
+
+    on_commit: Callable[[int, float, Sequence[float]], None]
 
     async def do(self, operation: Operation[A]) -> A:
         """Have an operation done; cancelled, a claim that waits takes nothing."""
@@ -104,6 +106,7 @@ class Desk:
     def __init__(self, service: Service, metrics: Metrics) -> None:
         self.service = service
         self.metrics = metrics
+        service.on_commit = metrics.committed
         self._stopped = asyncio.Event()
         self._asking: asyncio.Task[None] | None = None
         self._away = False

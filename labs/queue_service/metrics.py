@@ -50,13 +50,13 @@ class Metrics:
         self._requests, self._seconds = cache(requests.labels), cache(seconds.labels)
         self._waited = Histogram(
             "queue_service_dispatch_seconds",
-            "From when a message could be claimed to when it was.",
+            "From when a message was due to when it was claimed, through this server.",
             registry=self._registry,
             buckets=WAITED_S,
         )
         self._operations = Histogram(
             "queue_service_commit_operations",
-            "Operations that were committed together.",
+            "Operations that were carried out in one transaction.",
             registry=self._registry,
             buckets=OPERATIONS,
         )
@@ -72,15 +72,16 @@ class Metrics:
         self._requests(method, route, str(status)).inc()
         self._seconds(method, route).observe(seconds)
 
-    def dispatched(self, waited_s: Iterable[float]) -> None:
-        """Count messages that were claimed, by how long each had waited for it."""
-        for one in waited_s:
-            self._waited.observe(one)
+    def committed(self, operations: int, seconds: float, waited_s: Iterable[float]) -> None:
+        """Count a transaction. From any thread.
 
-    def committed(self, operations: int, seconds: float) -> None:
-        """Count a transaction. From any thread."""
+        Args:
+            waited_s: how long each message that it handed out had been due.
+        """
         self._operations.observe(operations)
         self._commit.observe(seconds)
+        for one in waited_s:
+            self._waited.observe(one)
 
     def text(self, stats: Stats | None) -> bytes:
         """All of it, in Prometheus' text format.

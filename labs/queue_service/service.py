@@ -100,6 +100,9 @@ class QueueService:
             max_waiting: operations; more are refused (`Overloaded`).
         """
         self.store, self._clock, self._keep = store, clock, keep
+        self.on_commit: Callable[[int, float, Sequence[float]], None] = lambda *_: None
+        """Is told of each transaction, in the writer's thread: how many operations it did, what
+        seconds it took, and how long each message that it handed out had been due."""
         self._name = secrets.token_hex(8)
         self._kept = Kept()
         self._stats: Stats | None = None
@@ -253,6 +256,7 @@ class QueueService:
     def _write_together(self, asked: Sequence[Asked]) -> Iterable[Asked]:
         for one in asked:
             one.answer = one.error = None
+        begun = time.perf_counter()
         with self.store.transaction() as (session, now):
             if self._clock:
                 now = self._clock().timestamp()
@@ -263,6 +267,7 @@ class QueueService:
             fed = self._feed(batch, [*asked])
             if batch.claimable:
                 self.store.tell_others(session, self._name)
+        self.on_commit(len(asked), time.perf_counter() - begun, batch.waited_s)
         if batch.is_unfinished:
             self._writer_again()
         return self._told(asked, hungry, fed)

@@ -84,6 +84,7 @@ def _take(batch: Batch, claim: Claim, builds: Sequence[Build]) -> tuple[Claimed,
             batch.move(build, State.QUEUED)
             continue
         build.owner = claim.owner
+        batch.waited_s.append(max(0.0, batch.now - build.due))
         claimed.append(
             Claimed(
                 id=build.id,

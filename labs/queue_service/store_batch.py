@@ -68,6 +68,8 @@ class Batch:
         self.is_unfinished = False
         """Whether there is more to be woken, in the next transaction."""
         self.frozen: dict[int, Build] = {}
+        self.waited_s: list[float] = []
+        """How long each message that was handed out had been due."""
         self._builds: dict[str, Build | None] = {}
         self._jobs: dict[int, Job] = {}
         self._lines: dict[int, Line] = {}
