@@ -46,7 +46,7 @@ def _reader(kind: Any) -> Reader:
     if origin in (Union, UnionType):
         return _or_nothing(*(one for one in inner if one is not NoneType))
     if origin in (tuple, Sequence):
-        return _many(_reader(inner[0]))
+        return _many(_reader(inner[0]), tuple if origin is tuple else list)
     if origin is Mapping:
         return _mapping(*(_reader(one) for one in inner))
     return _exactly(float if kind is float else kind)
@@ -77,8 +77,8 @@ def _or_nothing(kind: Any) -> Reader:
     return lambda said: None if said is None else reader(said)
 
 
-def _many(reader: Reader) -> Reader:
-    return lambda said: tuple(reader(one) for one in _exactly(list)(said))
+def _many(reader: Reader, kind: type) -> Reader:
+    return lambda said: kind(reader(one) for one in _exactly(list)(said))
 
 
 def _mapping(key: Reader, value: Reader) -> Reader:
