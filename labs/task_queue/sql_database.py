@@ -32,7 +32,8 @@ PATIENCE_S = 30.0
 """How long a verb waits for a SQLite that others write to."""
 CONNECT_WITHIN_S = 10
 PLANS = (
-    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
+    "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; "
+    "SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
 )
 """Plans are kept, and one that was right for an empty table must be right for a full one."""
 KNOWN = ("postgresql", "postgres", "sqlite")
