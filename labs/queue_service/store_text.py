@@ -9,6 +9,7 @@ stands in the tables already.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from labs.queue_service.store_rows import (
@@ -35,12 +36,21 @@ JOB_COLUMNS = {
 }
 BUILD = ", ".join(f"b.{name}" for name in BUILD_COLUMNS)
 JOB = ", ".join(f"j.{name}" for name in JOB_COLUMNS)
-TASK = ", ".join(
-    "CAST(t.result AS text)" if name == "result" else f"t.{name}" for name in TASK_COLUMNS
+MESSAGE_COLUMNS = (
+    *(f"b.{name}" for name in BUILD_COLUMNS),
+    *("CAST(t.result AS text)" if name == "result" else f"t.{name}" for name in TASK_COLUMNS),
+    "CAST(t.body AS text)",
 )
-MESSAGE = f"{BUILD}, {TASK}, CAST(t.body AS text)"
+MESSAGE = ", ".join(MESSAGE_COLUMNS)
 WITH_TASK = "JOIN lab_tasks AS t ON t.queue = b.line AND t.id = b.id"
 LIVE = "ended_at IS NULL"
+_NAMED = ", ".join(f"{column} AS c{i}" for i, column in enumerate(MESSAGE_COLUMNS))
+"""No two of the same name."""
+_BOTH = "lab_builds AS b CROSS JOIN lab_tasks AS t"
+_BOTH_BY_KEY = "b.queue = :queue AND b.id = v.key AND t.queue = b.line AND t.id = b.id"
+_JOB_BY_KEY = "j.queue = :queue AND j.job_id = v.key"
+_KEPT = "k.key, k.fingerprint, k.answer"
+_BY_KEY = "k.queue = :queue AND k.key = v.key AND k.until + 0 > :at"
 
 
 @dataclass(frozen=True)
@@ -92,57 +102,92 @@ def statements_for(name: str) -> Statements:
     return _statements(POSTGRESQL if name == "postgresql" else SQLITE)
 
 
+def _found(d: Dialect, columns: Mapping[str, str], table: str, what: str, where: str) -> str:
+    """The rows of a table for each of `items`, found by an index.
+
+    A planner that knows nothing of the table yet must not think of another way: on PostgreSQL
+    it is kept from it as in the task queue's statements, on SQLite by CROSS JOIN.
+    """
+    if d.locked:
+        return f"""({d.items(columns)}) AS v CROSS JOIN LATERAL
+            (SELECT {what} FROM {table} WHERE {where} OFFSET 0) AS t"""
+    return f"({d.items(columns)}) AS v CROSS JOIN {table} WHERE {where}"
+
+
+def _place(d: Dialect) -> str:
+    """Where a row is, as long as nobody else writes."""
+    return "ctid" if d.locked else "rowid"
+
+
+def _held(d: Dialect, columns: Mapping[str, str], table: str, where: str) -> str:
+    """The places of such rows, as `held`, to change or delete them."""
+    place = f"{table}.{_place(d)} AS place"
+    return f"""WITH held AS MATERIALIZED
+        (SELECT v.*, {"t.place" if d.locked else place}
+        FROM {_found(d, columns, table, place, where)})"""
+
+
+def _among(d: Dialect) -> str:
+    """Whether a row is one of `held`."""
+    if d.locked:
+        return "ctid = ANY (ARRAY(SELECT place FROM held))"
+    return "rowid IN (SELECT place FROM held)"
+
+
 def _statements(d: Dialect) -> Statements:
     def end(where: str, order: str = "number DESC, seq DESC") -> str:
         return f"""(SELECT id FROM lab_builds WHERE queue = :queue AND job_id = v.key
             AND {where} AND {LIVE} ORDER BY {order} LIMIT 1)"""
 
+    told = "t.*" if d.locked else ""
     columns = ", ".join(BUILD_COLUMNS)
     changes = {"key": "text", **{name: BUILD_COLUMNS[name] for name in CHANGING}}
     return Statements(
         last_seq="SELECT COALESCE(MAX(seq), 0) FROM lab_builds WHERE queue = :queue",
-        builds=f"""SELECT {BUILD} FROM ({d.items(KEY)}) AS v CROSS JOIN lab_builds AS b
-            WHERE b.queue = :queue AND b.id = v.key""",
-        jobs=f"""SELECT {JOB} FROM ({d.items(NUMBER)}) AS v CROSS JOIN lab_build_jobs AS j
-            WHERE j.queue = :queue AND j.job_id = v.key""",
+        builds=f"""SELECT {told or BUILD} FROM
+            {_found(d, KEY, "lab_builds AS b", BUILD, "b.queue = :queue AND b.id = v.key")}""",
+        jobs=f"""SELECT {told or JOB} FROM
+            {_found(d, NUMBER, "lab_build_jobs AS j", JOB, _JOB_BY_KEY)}""",
         ends=f"""SELECT v.key, {end("state = 'blocked' AND collapse = 0", "number, seq")},
             {end("state = 'blocked' AND collapse = 0")},
             {end("state = 'blocked' AND collapse = 1")},
             {end("state = 'queued' AND collapse = 0")},
             {end("state = 'queued' AND collapse = 1")},
-            {end("state = 'frozen'", "seq DESC")} FROM ({d.items(NUMBER)}) AS v""",
+            {end("state = 'frozen'", "collapse DESC, number DESC, seq DESC")}
+            FROM ({d.items(NUMBER)}) AS v""",
         waited_for=f"""SELECT v.key FROM ({d.items(NUMBER)}) AS v
-            WHERE EXISTS (SELECT 1 FROM lab_builds AS b
-                WHERE b.queue = :queue AND b.waits_for = v.key AND b.waits_for <> b.job_id)""",
+            WHERE (SELECT 1 FROM lab_builds AS b WHERE b.queue = :queue
+                AND b.waits_for = v.key AND b.waits_for <> b.job_id LIMIT 1) IS NOT NULL""",
         waiters=f"""SELECT {BUILD} FROM lab_builds AS b WHERE b.queue = :queue
             AND b.waits_for = :job_id AND b.waits_for <> b.job_id ORDER BY b.seq LIMIT :n""",
         insert=f"""INSERT INTO lab_builds (queue, {columns})
             SELECT :queue, {columns} FROM ({d.items(BUILD_COLUMNS)}) AS v WHERE true""",
-        update=f"""UPDATE lab_builds SET {", ".join(f"{name} = v.{name}" for name in CHANGING)}
-            FROM ({d.items(changes)}) AS v WHERE lab_builds.queue = :queue
-            AND lab_builds.id = v.key""",
-        forget=f"DELETE FROM lab_builds WHERE queue = :queue AND id IN ({d.items(KEY)})",
-        forget_tasks=f"DELETE FROM lab_tasks WHERE queue = :line AND id IN ({d.items(KEY)})",
+        update=f"""{_held(d, changes, "lab_builds", "queue = :queue AND id = v.key")}
+            UPDATE lab_builds SET {", ".join(f"{name} = v.{name}" for name in CHANGING)}
+            FROM held AS v WHERE lab_builds.{_place(d)} = v.place""",
+        forget=f"""{_held(d, KEY, "lab_builds", "queue = :queue AND id = v.key")}
+            DELETE FROM lab_builds WHERE {_among(d)}""",
+        forget_tasks=f"""{_held(d, KEY, "lab_tasks", "queue = :line AND id = v.key")}
+            DELETE FROM lab_tasks WHERE {_among(d)}""",
         save_jobs=_save_jobs(d),
-        forget_jobs=f"""DELETE FROM lab_build_jobs WHERE queue = :queue
-            AND job_id IN ({d.items(NUMBER)})
-            AND NOT EXISTS (SELECT 1 FROM lab_builds AS b
-                WHERE b.queue = :queue AND b.job_id = lab_build_jobs.job_id)""",
+        forget_jobs=f"""{_held(d, NUMBER, "lab_build_jobs", "queue = :queue AND job_id = v.key")}
+            DELETE FROM lab_build_jobs WHERE {_among(d)} AND (SELECT 1 FROM lab_builds AS b
+                WHERE b.queue = :queue AND b.job_id = lab_build_jobs.job_id LIMIT 1) IS NULL""",
         count=f"""INSERT INTO lab_build_counts (queue, cluster, state, n)
             SELECT :queue, cluster, state, n
             FROM ({d.items({"cluster": "text", "state": "text", "n": "bigint"})}) AS v WHERE true
             ON CONFLICT (queue, cluster, state)
             DO UPDATE SET n = lab_build_counts.n + excluded.n""",
-        keys=f"""SELECT k.key, k.fingerprint, k.answer FROM ({d.items(KEY)}) AS v
-            CROSS JOIN lab_build_keys AS k
-            WHERE k.queue = :queue AND k.key = v.key AND k.until > :at""",
+        keys=f"""SELECT {told or _KEPT} FROM
+            {_found(d, KEY, "lab_build_keys AS k", _KEPT, _BY_KEY)}""",
         save_keys=f"""INSERT INTO lab_build_keys (queue, key, fingerprint, answer, until)
             SELECT :queue, key, fingerprint, answer, :until FROM
             ({d.items({"key": "text", "fingerprint": "text", "answer": "text"})}) AS v WHERE true
             ON CONFLICT (queue, key) DO UPDATE SET fingerprint = excluded.fingerprint,
                 answer = excluded.answer, until = excluded.until""",
-        forget_keys="""DELETE FROM lab_build_keys WHERE queue = :queue AND key IN (SELECT key
-            FROM lab_build_keys WHERE queue = :queue AND until <= :at ORDER BY until LIMIT :n)""",
+        forget_keys=f"""WITH held AS MATERIALIZED (SELECT {_place(d)} AS place
+                FROM lab_build_keys WHERE queue = :queue AND until <= :at ORDER BY until LIMIT :n)
+            DELETE FROM lab_build_keys WHERE {_among(d)}""",
         to_look_at=f"""SELECT {BUILD} FROM lab_builds AS b
             WHERE b.queue = :queue AND b.look_at <= :at ORDER BY b.look_at LIMIT :n""",
         waking=f"""SELECT {JOB} FROM lab_build_jobs AS j
@@ -169,8 +214,7 @@ def _statements(d: Dialect) -> Statements:
                 WHERE queue = :queue AND state = 'queued' ORDER BY seq LIMIT :n) AS b
             JOIN lab_tasks AS t ON t.queue = b.line AND t.id = b.id
             WHERE t.stage + 0 = 0 AND t.wake IS NULL ORDER BY t.due LIMIT 1""",
-        messages=f"""SELECT {MESSAGE} FROM ({d.items(KEY)}) AS v
-            CROSS JOIN lab_builds AS b {WITH_TASK} WHERE b.queue = :queue AND b.id = v.key""",
+        messages=f"""SELECT {told or MESSAGE} FROM {_found(d, KEY, _BOTH, _NAMED, _BOTH_BY_KEY)}""",
         newest=f"""SELECT v.key, (SELECT id FROM lab_builds WHERE queue = :queue
             AND job_id = v.key ORDER BY seq DESC LIMIT 1) FROM ({d.items(NUMBER)}) AS v""",
         first_in_line="""SELECT id FROM lab_tasks WHERE queue = :line AND stage = 0
