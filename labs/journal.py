@@ -38,11 +38,16 @@ KINDS: Mapping[str, str] = {
     "signal": "the judge did something to a copy's processes; name: kill, freeze, thaw, terminate",
     "exited": "a copy's process ended; data: status (an exit code; negative: the signal)",
     "published": "the judge published a message; data: body, message_id, wave (on a log: key, "
-    "partition, offset; in a table: task)",
+    "partition, offset; in a table: task; in a file of orders: order, job, bad)",
     "appended": "the judge found a record that the program appended; data: topic, body, key",
     "committed": "how far the judge saw a group come; data: group, partition, offset (the next)",
     "changed": "a row of the task table changed, as its trigger wrote it down; name: claim, "
     "extend, settle, release, delete; data: task, body, at_s, and what was and is in the row",
+    "asked": "a request came to the door of the queue service; name: its method; data: request (a "
+    "number), path, order, build, key, sum",
+    "answered": "what the service said to it; data: request, status, created, replayed, "
+    "retry_after_s, heard "
+    "(whether the program was given the answer)",
     "queue": "the judge looked at a queue; data: queue, ready, consumers, unacknowledged if known",
     "left": "the judge took a message out of a queue at the end; data: queue, body, message_id, …",
     "note": "something else worth keeping; name: what; data: details",

@@ -40,12 +40,13 @@ SLUGS = (
     "request-handler",
     "claim-once",
     "lease",
+    "idempotent-start",
 )
 """The names of all exercises, in the order in which they build on each other."""
 
-PROGRAMS = ("worker", "producer", "handler", "consumer", "claimer")
+PROGRAMS = ("worker", "producer", "handler", "consumer", "claimer", "client")
 """The kinds of programs: of a queue's messages, of lines, of jobs, of a log's requests, of the
-tasks in a table."""
+tasks in a table; of a queue service."""
 
 CONTRACT = "contract"
 """The id of the promise that is the program contract itself: to start, to connect, to stay."""

@@ -25,6 +25,7 @@ from labs.judge.signs import (
     publishing,
     repeating,
     settling,
+    starting,
 )
 from labs.judge.signs.settling import Sign
 from labs.judge.verdicts import Outcome, Verdict
@@ -71,6 +72,8 @@ _REQUESTS = frozenset({"request-handler"})
 _CLAIM_ONCE = frozenset({"claim-once"})
 _LEASE = frozenset({"lease"})
 _TASKS = _CLAIM_ONCE | _LEASE
+_ORDERS = frozenset({"idempotent-start"})
+_NAMES = frozenset({"started", "once", "one-name", "refused"})
 _OTHERS = frozenset({"owner-settles", "lease-respected"})
 _TOO_EARLY = frozenset({"committed-after-done"})
 _ANY: frozenset[str] = frozenset()
@@ -143,6 +146,21 @@ SIGNS: Sequence[Row] = (
     Row(61, frozenset({"lease-kept"}), claiming.extended_too_seldom, _LEASE),
     Row(60, frozenset({"lease-kept"}), claiming.lost_a_lease, _LEASE),
     Row(63, frozenset({"taken-over"}), claiming.left_to_the_dead, _LEASE),
+    # orders
+    Row(78, _NAMES | {"ends"}, starting.sent_another_thing_under_its_key, _ORDERS),
+    Row(77, _NAMES, starting.looked_first, _ORDERS),
+    Row(76, _NAMES, starting.named_by_what_it_says, _ORDERS),
+    Row(75, _NAMES, starting.named_all_alike, _ORDERS),
+    Row(68, _NAMES, starting.renamed_at_each_try, _ORDERS),
+    Row(74, _NAMES, starting.renamed_after_its_restart, _ORDERS),
+    Row(70, frozenset({"said-when-known"}), starting.trusted_the_send, _ORDERS),
+    Row(71, frozenset({"said-when-known"}), starting.took_any_answer_for_yes, _ORDERS),
+    Row(80, _ANY, starting.took_there_already_for_a_failure, _ORDERS),
+    Row(72, _ANY, starting.tried_what_was_refused, _ORDERS),
+    Row(73, frozenset({"waits-as-told"}), starting.came_too_soon, _ORDERS),
+    Row(79, frozenset({"started", "ends"}), starting.waited_for_ever, _ORDERS),
+    Row(26, frozenset({"started"}), starting.noted_it_first, _ORDERS),
+    Row(69, _ANY, starting.gave_up, _ORDERS),
     # sharing
     Row(19, frozenset({"one-at-a-time", "none-idle", "shared"}), settling.no_limit),
     Row(20, frozenset({"one-at-a-time", "none-idle"}), settling.wide_limit),

@@ -35,6 +35,7 @@ from labs.judge.leftovers import Note, keep_for_later, left_by_killed_checks, re
 from labs.judge.log_trial import run_log_trial
 from labs.judge.plan import Cancelled, Plan, Setting
 from labs.judge.scenarios import SCENARIOS, On, Scenario
+from labs.judge.service_trial import run_service_trial
 from labs.judge.table_trial import run_table_trial
 from labs.judge.trial import run_trial
 from labs.judge.verdicts import Outcome, Report
@@ -49,6 +50,7 @@ RUN: Mapping[On, Callable[[Plan[Any], Setting], Sequence[Event]]] = {
     On.JOBS: run_job_trial,
     On.LOG: run_log_trial,
     On.TABLE: run_table_trial,
+    On.SERVICE: run_service_trial,
 }
 """What runs a trial, by the ground that it runs on."""
 

@@ -12,25 +12,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Self
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Self
 
 from labs.journal import Event
 from labs.judge.lives import Connection, Consumer, Delivery, Message, Place, Process, Said
 from labs.judge.wire import Wire
 
-_LINE = re.compile(r"\s*(?:\[[^\]]*\]\s*)?(done|sent)\b\s*(.*?)\s*", re.IGNORECASE | re.DOTALL)
+_LINE = re.compile(r"\s*(?:\[[^\]]*\]\s*)?([a-z]+)\b\s*(.*?)\s*", re.IGNORECASE | re.DOTALL)
 
 
-def read_line(text: str) -> tuple[Literal["done", "sent"], str] | None:
-    """The word and the body of a line such as ` [x] Done BODY`; None if it is another line.
+def read_line(text: str, words: Collection[str] = ("done", "sent")) -> tuple[str, str] | None:
+    """The word and the body of a line such as ` [x] Done BODY`; None if it has none of the words.
 
     A body has no outer blanks, so that blanks and a CR at the end are none of it.
     """
     match = _LINE.fullmatch(text)
-    if match is None:
+    if match is None or match[1].lower() not in words:
         return None
-    return ("done" if match[1].lower() == "done" else "sent"), match[2]
+    return match[1].lower(), match[2]
 
 
 def job_in(body: str) -> Mapping[str, Any]:

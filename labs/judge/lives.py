@@ -170,7 +170,8 @@ class Publish:
 class Said:
     """A line `done BODY` or `sent BODY`."""
 
-    word: Literal["done", "sent"]
+    word: str
+    """`done` or `sent`."""
     text: str
     """What stood where the body stands."""
     event: Event

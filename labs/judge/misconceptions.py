@@ -514,6 +514,105 @@ _ROWS = (
         "Take away nothing at the start. A lease says whether its owner is alive: wait for its "
         "end, as all others do.",
     ),
+    Misconception(
+        68,
+        "no answer means that nothing has happened, so the next try is a new order",
+        "You sent it, and heard nothing. What had the service made of it by then?",
+        "The member buildId and the header Idempotency-Key: what the service does with one that it "
+        "has seen.",
+        "Choose the name once for each order, before its first try, and send each try under it.",
+    ),
+    Misconception(
+        69,
+        "an error means that it has failed",
+        "Your program met an error and did not try this order again. Who will start it now?",
+        "Which errors your client raises where there is no answer; which status codes say come "
+        "again: 503, 429.",
+        "Where there was no answer, or the service is busy, send the same again after a pause, for "
+        "as long as it takes.",
+    ),
+    Misconception(
+        70,
+        "what has left my program has arrived",
+        "You said `started`. What had you heard from the service by then?",
+        "What a client raises where there is no answer, and where in your code `started` is "
+        "printed.",
+        "Print `started` behind an answer that says yes, and on no other path.",
+    ),
+    Misconception(
+        71,
+        "an answer is a yes",
+        "There was an answer. What did its status say?",
+        "The status of an answer: raise_for_status of httpx, ok of fetch, status of http.client. "
+        "Many clients raise nothing at 422 or 503.",
+        "Look at the status of each answer: 2xx is a yes, 503 says later, 4xx says no.",
+    ),
+    Misconception(
+        72,
+        "whatever fails is worth another try",
+        "The service has said what is wrong with this order. What will be other at the next try?",
+        "4xx against 5xx; the body of a refusal (application/problem+json): detail and errors.",
+        "Report what is refused with 4xx (but 429), and go on to the next order.",
+    ),
+    Misconception(
+        73,
+        "another try costs nothing, so try again at once",
+        "The service has too much to do, and says so. What do your tries add to that?",
+        "The header Retry-After of an answer with 503 or 429.",
+        "Wait for as many seconds as Retry-After says, and then try again.",
+    ),
+    Misconception(
+        74,
+        "a clock, or a counter in memory, is a name",
+        "Your program was started again in the middle. What does it call the same order now?",
+        "What is the same after a restart: the order's own name in the file, its hash (hashlib, "
+        "uuid.uuid5), or what was written to STATE_DIR before the first try.",
+        "Make the name of what the order itself has and nobody else, or write it down before you "
+        "send it.",
+    ),
+    Misconception(
+        75,
+        "one name will do for the whole run",
+        "What does the service think that the second order is, under the name of the first?",
+        "What the service does with a build id, or an Idempotency-Key, that it has seen.",
+        "Give each order a name of its own.",
+    ),
+    Misconception(
+        76,
+        "what looks the same is the same",
+        "Somebody has ordered the same thing twice, and means it. How do the two orders differ?",
+        "The member `order` of each line.",
+        "Make the name of what tells the orders apart, not of what they ask for.",
+    ),
+    Misconception(
+        77,
+        "to look whether it is there is as good as a name",
+        "You looked, and it was not there. Where was your first request at that moment?",
+        "The member buildId and the header Idempotency-Key: the service looks and writes in one "
+        "step.",
+        "Do not look: send the same again under the same name, and let the service find out.",
+    ),
+    Misconception(
+        78,
+        "the same Idempotency-Key makes two requests the same, whatever is in them",
+        "Which byte of your second request was another than in the first?",
+        "Idempotency-Key: what the service does with one that comes with another request.",
+        "Make the whole request once, body and all, and send just that at each try.",
+    ),
+    Misconception(
+        79,
+        "an answer comes, if one only waits",
+        "The other end is gone, and nobody told you. How long will your program wait?",
+        "timeout of httpx and urllib.request.urlopen, AbortSignal.timeout for fetch; TIMEOUT.",
+        "Give each request a timeout, and take its end for what it is: no answer.",
+    ),
+    Misconception(
+        80,
+        "that it is there already is an error",
+        "The service says that it has this order already. Who has sent it?",
+        "200 against 201, and the member `created` of an answer.",
+        "Take 200 for a yes as well as 201: the order is there, and that is what you wanted.",
+    ),
 )
 
 MISCONCEPTIONS: Mapping[int, Misconception] = MappingProxyType({row.number: row for row in _ROWS})

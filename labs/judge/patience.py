@@ -18,7 +18,7 @@ CPU_LOOK_S = 0.5
 CPU_BUSY = 0.1
 """A program that uses more than this part of a core is at something."""
 IDLE_FRAMES = {"heartbeat", "basic.get", "basic.get-empty"}
-ALIVE = {"frame", "connected", "disconnected", "changed"}
+ALIVE = {"frame", "connected", "disconnected", "changed", "asked", "answered"}
 NEWS = {
     "committed",
     "line",

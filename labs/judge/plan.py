@@ -15,11 +15,12 @@ from typing import Generic, Protocol, TypeVar
 from labs.broker.state import FoundBroker
 from labs.judge.bodies import Wave
 from labs.judge.leftovers import Note
+from labs.judge.service_faults import ServiceFault
 from labs.proxy.faults import Fault
 
 OnTrial = TypeVar("OnTrial", contravariant=True)
 """The kind of trial: over RabbitMQ (`labs.judge.trial`), a log (`labs.judge.log_trial`), a task
-table (`labs.judge.table_trial`)."""
+table (`labs.judge.table_trial`), a queue service (`labs.judge.service_trial`)."""
 
 WAITS: Mapping[str, str] = {
     "ready": "the program to connect, declare the queue and consume it",
@@ -31,6 +32,7 @@ WAITS: Mapping[str, str] = {
     "published": "the program to publish what it had read",
     "sent": "the program to say that it had sent what it had read",
     "exit": "the program to end after the end of its input",
+    "end": "the program to end",
     "taking-part": "each copy to take part",
     "committed": "everything to be committed",
     "turn": "the judge's own turn to write to the database",
@@ -73,6 +75,12 @@ class Plan(Generic[OnTrial]):
     """For jobs: so many of the first wave are not ready until the judge says so."""
     lease_s: float | None = None
     """For tasks: how long a claim holds; None: for ever."""
+    service_faults: tuple[ServiceFault, ...] = ()
+    """For orders: what goes wrong between the program and the queue service."""
+    alike: tuple[int, int] | None = None
+    """For orders: the places of two that differ in their names alone."""
+    bad: int | None = None
+    """For orders: the place of one that the service refuses."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from labs.judge.rules import (
     producing,
     program,
     sharing,
+    starting,
     work,
 )
 from labs.judge.rules.finding import Rule
@@ -116,6 +117,11 @@ CLAIMER = Promise(
     "The program starts, works on the tasks in DATABASE, and runs until it is told to stop.",
     program.claimer_keeps_contract,
 )
+CLIENT = Promise(
+    "contract",
+    "The program starts, and sends its orders to the service at QUEUE_SERVICE_URL.",
+    program.client_keeps_contract,
+)
 EXITS = Promise("exits", "It exits with status 0 at the end of its input.", program.exits_0)
 DONE_ONCE = Promise("done", "Every message is done, once.", work.every_message_done)
 LEFT = Promise("nothing-left", "In the end nothing is left in the queue.", work.nothing_left)
@@ -138,6 +144,10 @@ ALL_MARKED = Promise(
 TASK_TIME = Promise(
     "takes-time", "No task is done sooner than its work lasts.", claiming.takes_its_time
 )
+
+
+LOST = ("lose-answer", "lose-request", "come-late", "service-away", "hold-answer", "kill")
+"""What leaves a client of the queue service without an answer."""
 
 
 _PROMISES: dict[str, tuple[Promise, ...]] = {
@@ -420,6 +430,44 @@ _PROMISES: dict[str, tuple[Promise, ...]] = {
         MARKED_AFTER,
         ALL_MARKED,
         TASK_TIME,
+    ),
+    "idempotent-start": (
+        CLIENT,
+        Promise(
+            "started",
+            "Every good order is started in the end, and said to be.",
+            starting.every_order_started,
+            (*LOST, "busy", "hold-request"),
+        ),
+        Promise(
+            "once",
+            "No order is started twice.",
+            starting.none_started_twice,
+            LOST,
+        ),
+        Promise(
+            "one-name",
+            "Every try of an order has the same name, and no other order has it.",
+            starting.one_name_each,
+            ("kill",),
+        ),
+        Promise(
+            "said-when-known",
+            "An order is said to be started only when the service has said yes.",
+            starting.said_when_known,
+        ),
+        Promise(
+            "refused",
+            "The bad order, and no other, is said to be refused, after at most 3 tries.",
+            starting.only_bad_ones_refused,
+        ),
+        Promise(
+            "waits-as-told",
+            "No order is tried again before the time that Retry-After names is over.",
+            starting.waits_as_told,
+            ("busy",),
+        ),
+        Promise("ends", "It ends with status 0.", starting.ends),
     ),
 }
 

@@ -1,4 +1,4 @@
-"""The fifteen exercises as the judge runs them: for each, its trials as data.
+"""The sixteen exercises as the judge runs them: for each, its trials as data.
 
 A trial is waves of messages, faults on the wire, and steps. Lengths decide how long
 the work on a message lasts: those that a fault is aimed at are long enough to be
@@ -17,6 +17,15 @@ from labs.judge.bodies import wave
 from labs.judge.job_steps import JobsDone, MakeReady, OthersDone, PublishAgain
 from labs.judge.log_steps import AllDone, Append, EachTakesPart, KillAtRequest
 from labs.judge.plan import Plan
+from labs.judge.service_faults import (
+    Busy,
+    ComeLate,
+    HoldAnswer,
+    LoseAnswer,
+    LoseRequest,
+    Restart,
+)
+from labs.judge.service_steps import Ends, KillWhileItWaits
 from labs.judge.steps import (
     Done,
     DoneAtLength,
@@ -67,6 +76,7 @@ class On(Enum):
     JOBS = "RabbitMQ, with jobs as messages"
     LOG = "a partitioned log"
     TABLE = "a table of tasks in a database"
+    SERVICE = "a queue service by REST"
 
 
 @dataclass(frozen=True)
@@ -75,15 +85,16 @@ class Scenario:
 
     slug: str
     program: str
-    """`worker` or `producer`; `handler` of jobs; `consumer` of a log; `claimer` of tasks."""
+    """`worker` or `producer`; `handler` of jobs; `consumer` of a log; `claimer` of tasks;
+    `client` of a queue service."""
     plans: tuple[Plan[Any], ...]
     """All of the kind that its ground asks for."""
     ground: On = On.RABBITMQ
 
     @property
     def needs_rabbitmq(self) -> bool:
-        """Whether its trials run on the lab's broker; else they make their own log, or database."""
-        return self.ground not in (On.LOG, On.TABLE)
+        """Whether its trials run on the lab's broker; else they make their own ground."""
+        return self.ground in (On.RABBITMQ, On.JOBS)
 
 
 TWO = ("A", "B")
@@ -373,6 +384,36 @@ LEASE = (
     ),
 )
 
+# Each fault is for one order, by its place in the file; what comes late is early in it, for whoever
+# waits for ever is to be known soon. The lengths are those of the jobs' names.
+IDEMPOTENT_START = (
+    Plan(
+        "answers-lost",
+        (Start(), Ends()),
+        (wave(24, 31, 27, 22, 35, 19, 29, 26),),
+        keeps_state=True,
+        service_faults=(ComeLate(1), LoseAnswer(3), LoseRequest(6)),
+        alike=(4, 5),
+        bad=2,
+    ),
+    Plan(
+        "restarted",
+        (Start(), Ends()),
+        (wave(28, 21, 33, 25, 30, 23),),
+        keeps_state=True,
+        service_faults=(Restart(1, away_s=1.0), Busy(3, for_s=2)),
+        alike=(2, 4),
+    ),
+    Plan(
+        "killed",
+        (Start(), KillWhileItWaits(), KillWhileItWaits(), Ends()),
+        (wave(26, 30, 22, 34, 27, 20, 32),),
+        keeps_state=True,
+        service_faults=(HoldAnswer(2, committed=True), HoldAnswer(4, committed=False)),
+        alike=(1, 5),
+    ),
+)
+
 SCENARIOS: Mapping[str, Scenario] = {
     scenario.slug: scenario
     for scenario in (
@@ -391,6 +432,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         Scenario("request-handler", "consumer", REQUEST_HANDLER, On.LOG),
         Scenario("claim-once", "claimer", (CLAIM_ONCE,), On.TABLE),
         Scenario("lease", "claimer", LEASE, On.TABLE),
+        Scenario("idempotent-start", "client", IDEMPOTENT_START, On.SERVICE),
     )
 }
 """By slug, in the order of the exercises."""

@@ -17,6 +17,7 @@ from labs.judge.verdicts import Outcome
 from tests.judge.job_tale import FAILED as JOBS_FAILED
 from tests.judge.job_tale import JobTale
 from tests.judge.log_tale import LogTale
+from tests.judge.order_tale import BUSY_S, OrderTale
 from tests.judge.table_tale import TableTale
 from tests.judge.tale import QUEUE, Tale
 
@@ -257,6 +258,45 @@ SHOWN: list[tuple[int, str, Callable[[], Tale]]] = [
     (67, "put back by who had just started", lambda: restarted_while_at_work()
         .row("y", stage="waiting", owner=None).claims("A", "y").done("B", "y")),
     (67, "taken by who had just started", lambda: restarted_while_at_work().claims("A", "y")),
+    (26, "an order, and its note", lambda: OrderTale("x", "y").asked("x")
+        .goes_wrong("hold-request").is_killed("x").starts("y").ends()),
+    (68, "a new build id", lambda: OrderTale("x").loses_the_answer("x", build=5)
+        .starts("x", build=6).ends()),
+    (68, "a new key", lambda: OrderTale("x").loses_the_request("x", key="a")
+        .starts("x", key="b").ends()),
+    (69, "it died of it", lambda: OrderTale("x", "y").loses_the_answer("x").ends(1)),
+    (69, "it went on to the next", lambda: OrderTale("x", "y").loses_the_request("x").starts("y")
+        .ends()),
+    (69, "said to be refused", lambda: OrderTale("x").is_told_to_wait("x").says("refused", "x")
+        .ends()),
+    (70, "no answer", lambda: OrderTale("x").loses_the_request("x").says("started", "x").ends()),
+    (70, "before the answer", lambda: OrderTale("x").asked("x").says("started", "x").gets("x")
+        .ends()),
+    (71, "503", lambda: OrderTale("x").is_told_to_wait("x").says("started", "x").ends()),
+    (71, "422", lambda: OrderTale(bad="w").is_refused("w").says("started", "w").ends()),
+    (72, "time and again", lambda: OrderTale(bad="w").is_refused("w").is_refused("w")
+        .is_refused("w").is_refused("w").hangs()),
+    (73, "sooner than it was told", lambda: OrderTale("x").is_told_to_wait("x").starts("x").ends()),
+    (74, "another name after a restart", lambda: OrderTale("x").loses_the_answer("x", build=5)
+        .is_killed("x").starts("x", build=6).ends()),
+    (74, "another order's name after a restart", lambda: OrderTale("x", "y").starts("x", build=1)
+        .asked("y", build=2).goes_wrong("hold-request").is_killed("y").starts("y", build=1).ends()),
+    (75, "one key", lambda: OrderTale("x", "y", "z").starts("x", key="k")
+        .is_refused("y", key="k").is_refused("z", key="k").ends()),
+    (76, "two alike", lambda: OrderTale("x", "x2", "y").starts("x", "x2", build=5, key=None)
+        .starts("y").ends()),
+    (77, "not there yet", lambda: OrderTale("x").hears_nothing("x", build=5).asked("x", "GET")
+        .answered(404).starts("x", build=6).lets_through("x").ends()),
+    (78, "a time in the body", lambda: OrderTale("x").loses_the_answer("x", key="k", sum="a")
+        .is_refused("x", key="k", sum="b").says("refused", "x").ends()),
+    (78, "a new build id under the old key", lambda: OrderTale("x")
+        .loses_the_answer("x", key="k", build=5).is_refused("x", key="k", build=6)
+        .says("refused", "x").ends()),
+    (79, "no end", lambda: OrderTale("x", "y").starts("x").hears_nothing("y").hangs()),
+    (80, "said to be refused", lambda: OrderTale("x").loses_the_answer("x").sends("x")
+        .says("refused", "x").ends()),
+    (80, "tried again for ever", lambda: OrderTale("x").loses_the_answer("x").sends("x")
+        .sends("x").sends("x").hangs()),
 ]  # fmt: skip
 
 
@@ -407,6 +447,35 @@ def test_who_comes_back_once_has_a_loop() -> None:
 
 
 # --- The more special belief, and not the more general ------------------------------------------
+
+
+def test_a_new_name_at_each_try_is_a_new_one_after_a_restart_too() -> None:
+    tale = OrderTale("x").loses_the_request("x", build=5).loses_the_answer("x", build=6)
+    assert told(tale.is_killed("x").starts("x", build=7).ends()) == 68
+
+
+def test_a_look_that_found_nothing_to_do_with_another_name_is_no_sign() -> None:
+    tale = OrderTale("x", "y").asked("y", "GET").answered(404).loses_the_answer("x", build=5)
+    assert told(tale.starts("x", build=6).starts("y").ends()) == 68
+
+
+def test_one_name_for_all_is_more_than_one_for_what_is_alike() -> None:
+    tale = OrderTale("x", "x2", "y").starts("x", build=5).starts("x2", build=5)
+    assert told(tale.starts("y", build=5).ends()) == 75
+
+
+def test_who_comes_too_soon_and_says_it_started_looks_at_the_status() -> None:
+    tale = OrderTale("x").is_told_to_wait("x").wait(BUSY_S / 4).is_told_to_wait("x").wait(BUSY_S)
+    assert told(tale.starts("x").ends()) == 73
+
+
+def test_who_waits_for_ever_after_a_restart_noted_nothing_first() -> None:
+    tale = OrderTale("x", "y").loses_the_answer("x").is_killed("x").starts("x")
+    assert told(tale.hears_nothing("y").hangs()) == 79
+
+
+def test_a_program_that_says_it_in_other_words_shows_no_belief_about_answers() -> None:
+    assert told(OrderTale("x").sends("x").said("A", "Order started: x").ends()) is None
 
 
 def test_an_ack_on_receipt_is_not_an_ack_for_several() -> None:

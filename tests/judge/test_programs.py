@@ -49,9 +49,14 @@ CLIENTS = (
     "kombu",
     "pika",
     "sqlalchemy",
+    "httpx",
+    "fetch(",
+    "node:http",
+    "http.client",
+    "urllib",
     "sqlite3",
 )
-"""What the programs speak to a broker with, as their text tells."""
+"""What the programs speak to a broker, or a service, with, as their text tells."""
 
 Reports = Callable[[Sample], Report]
 

@@ -266,4 +266,5 @@ def test_the_exercises_are_those_of_the_contract() -> None:
         "request-handler",
         "claim-once",
         "lease",
+        "idempotent-start",
     ]

@@ -13,7 +13,7 @@ from labs.journal import Event
 from labs.judge.evidence import last_line, program_life, quoted
 from labs.judge.history import History
 from labs.judge.lives import Process
-from labs.judge.rules import claiming
+from labs.judge.rules import claiming, starting
 from labs.judge.rules.finding import KEPT, Finding, Rule, broken, first_of, unknown
 from labs.judge.verdicts import Evidence
 
@@ -188,6 +188,9 @@ CLAIMER: Sequence[Rule] = (
 )
 
 
+CLIENT: Sequence[Rule] = (starts, is_tame, starting.sends)
+
+
 def worker_keeps_contract(history: History) -> Finding:
     """All of it, for a worker."""
     return first_of(history, WORKER)
@@ -211,6 +214,11 @@ def consumer_keeps_contract(history: History) -> Finding:
 def claimer_keeps_contract(history: History) -> Finding:
     """All of it, for whoever works on the tasks in a table."""
     return first_of(history, CLAIMER)
+
+
+def client_keeps_contract(history: History) -> Finding:
+    """All of it, for a client of the queue service; how it ends has a promise of its own."""
+    return first_of(history, CLIENT)
 
 
 def about(note: Event) -> str:

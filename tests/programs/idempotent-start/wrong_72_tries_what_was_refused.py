@@ -1,0 +1,36 @@
+# misconception: 72
+import hashlib
+import json
+import os
+import time
+
+import httpx
+
+URL = os.environ["QUEUE_SERVICE_URL"] + "/v1/queue/message"
+client = httpx.Client(timeout=float(os.environ["TIMEOUT"]))
+
+
+def orders():
+    with open(os.environ["ORDERS"], encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def number(name):
+    return 1 + int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")
+
+
+def start(order):
+    while True:
+        try:
+            answer = client.post(URL, json={**order, "buildId": number(order["order"])})
+            answer.raise_for_status()
+            return
+        except httpx.HTTPStatusError as refusal:
+            time.sleep(float(refusal.response.headers.get("Retry-After", 0.2)))
+        except httpx.TransportError:
+            time.sleep(0.2)
+
+
+for order in orders():
+    start(order)
+    print("started", order["order"], flush=True)

@@ -1,0 +1,42 @@
+# misconception: 74
+import itertools
+import json
+import os
+import time
+from pathlib import Path
+
+import httpx
+
+URL = os.environ["QUEUE_SERVICE_URL"] + "/v1/queue/message"
+client = httpx.Client(timeout=float(os.environ["TIMEOUT"]))
+
+
+def orders():
+    with open(os.environ["ORDERS"], encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+numbers = itertools.count(1)
+notes = Path(os.environ["STATE_DIR"])
+
+
+def start(order):
+    number = next(numbers)
+    while True:
+        try:
+            answer = client.post(URL, json={**order, "buildId": number})
+        except httpx.TransportError:
+            time.sleep(0.2)
+            continue
+        if answer.is_success:
+            return "started"
+        if answer.status_code == 422:
+            return "refused"
+        time.sleep(float(answer.headers.get("Retry-After", 0.2)))
+
+
+for order in orders():
+    note = notes / order["order"]
+    if not note.exists():
+        print(start(order), order["order"], flush=True)
+        note.touch()
