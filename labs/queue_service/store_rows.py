@@ -142,6 +142,9 @@ def message_of(row: Sequence[Any]) -> Message:
     build = build_of(row[: len(BUILD_COLUMNS)])
     task = dict(zip(TASK_COLUMNS, row[len(BUILD_COLUMNS) : -1], strict=True))
     can_be_claimed = build.state is State.QUEUED and not build.virtual
+    due = build.due
+    if build.state is State.FROZEN:  # not before its window ends
+        due = max(due, build.look_at or due)
     return Message(
         id=build.id,
         build_id=build.build_id,
@@ -157,7 +160,7 @@ def message_of(row: Sequence[Any]) -> Message:
         max_attempts=task["max_attempts"],
         owner=build.owner,
         enqueued_at=moment(build.enqueued_at),
-        due=time_of(task["due"]) if can_be_claimed else moment(build.due),
+        due=time_of(task["due"]) if can_be_claimed else moment(due),
         started_at=maybe(moment, build.started_at),
         lease_ends=maybe(time_of, task["wake"]) if task["stage"] == PROCESSING else None,
         ended_at=maybe(moment, build.ended_at),
