@@ -167,22 +167,25 @@ class SqlQueue(TaskQueue):
                     rows = self._run(session, self._say.claim_any, params)
             if self.recorder:
                 moved += [moved_by(Move.CLAIM, row) for row in rows]
-        return _claims(rows, owner)
+        return _claims(rows)
 
     def take(
         self, ids: Collection[str], *, lease_s: float | None = None, owner: str | None = None
     ) -> list[Claim]:
         """Claim just these tasks, as far as they can be claimed; the line is passed over."""
-        params = {
-            "items": json.dumps([{"key": escaped(id_)} for id_ in ids]),
-            "lease_s": lease_s,
-            "owner": maybe(escaped, owner),
-        }
+        return self.take_each(dict.fromkeys(ids, (owner, lease_s)))
+
+    def take_each(self, hands: Mapping[str, tuple[str | None, float | None]]) -> list[Claim]:
+        """As `take`, each task by an owner of its own, with a lease of its own in seconds."""
+        said = [
+            {"key": escaped(id_), "hand": maybe(escaped, owner), "lease_s": lease_s}
+            for id_, (owner, lease_s) in hands.items()
+        ]
         with self._moving() as (session, moved):
-            rows = self._run(session, self._say.take, params)
+            rows = self._run(session, self._say.take, {"items": json.dumps(said)})
             if self.recorder:
                 moved += [moved_by(Move.CLAIM, row) for row in rows]
-        return _claims(rows, owner)
+        return _claims(rows)
 
     def postpone(self, ids: Collection[str], delay_s: float) -> list[str]:
         """Let tasks be claimed so long from now (0: at once); they keep their place in the line.
@@ -384,13 +387,13 @@ class SqlQueue(TaskQueue):
         return refused
 
 
-def _claims(rows: Rows, owner: str | None) -> list[Claim]:
+def _claims(rows: Rows) -> list[Claim]:
     """What was claimed, in the order of the line."""
     return [
         Claim(
             plain(row[0]),
             json.loads(row[4]),
-            owner=owner,
+            owner=maybe(plain, row[2]),
             attempt=row[5],
             move=row[1],
             lease_ends=maybe(time_of, row[6]),

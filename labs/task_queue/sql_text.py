@@ -161,7 +161,12 @@ def statements(d: Dialect) -> Statements:
         put=_put(d),
         claim=_claim(d, guarded=True),
         claim_any=_claim(d, guarded=False),
-        take=d.update(_claimed(d), f"{IS_IN.format(WAITING)} AND wake IS NULL", KEY, "", CLAIMED),
+        take=d.update(
+            _claimed(d, "v.hand", "v.lease_s"),
+            f"{IS_IN.format(WAITING)} AND wake IS NULL",
+            {**KEY, "hand": "text", "lease_s": "double precision"},
+            returning=CLAIMED,
+        ),
         postpone=d.update(_delayed(d), IS_IN.format(WAITING), KEY, d.now_told()),
         peek=f"""SELECT id, CAST(body AS text) FROM lab_tasks
             WHERE queue = :queue AND stage = {WAITING} AND wake IS NULL
@@ -237,13 +242,14 @@ def _claim(d: Dialect, *, guarded: bool) -> str:
         f"stage = {WAITING} AND wake IS NULL {nothing_due if guarded else ''}",
         "ORDER BY priority DESC, seq LIMIT :n",
     )
-    return f"""{heads} UPDATE lab_tasks SET {_claimed(d)} WHERE {d.among}
+    claimed = _claimed(d, ":owner", _number("lease_s"))
+    return f"""{heads} UPDATE lab_tasks SET {claimed} WHERE {d.among}
         RETURNING id, moves, owner, {d.now}, {CLAIMED}"""
 
 
-def _claimed(d: Dialect) -> str:
-    return f"""stage = {PROCESSING}, moves = moves + 1, attempts = attempts + 1, owner = :owner,
-        claimed_at = {d.now}, wake = {d.later.format(_number("lease_s"))}"""
+def _claimed(d: Dialect, owner: str, lease_s: str) -> str:
+    return f"""stage = {PROCESSING}, moves = moves + 1, attempts = attempts + 1, owner = {owner},
+        claimed_at = {d.now}, wake = {d.later.format(lease_s)}"""
 
 
 def _delayed(d: Dialect) -> str:
