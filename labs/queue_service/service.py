@@ -257,10 +257,10 @@ class QueueService:
         for one in asked:
             one.answer = one.error = None
         begun = time.perf_counter()
-        with self.store.transaction() as (session, now):
+        with self.store.transaction() as (session, now, last_seq):
             if self._clock:
                 now = self._clock().timestamp()
-            batch = Batch(self.store, session, now)
+            batch = Batch(self.store, session, now, last_seq)
             hungry = self._carry_out(batch, asked)
             batch.settle_down()
             batch.flush()

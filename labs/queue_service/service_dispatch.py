@@ -39,13 +39,15 @@ def claim_all(batch: Batch, claims: Sequence[Claim]) -> list[tuple[Claimed, ...]
         batch.flush()
         takers = deque((i, claims[i].n) for i in indexes)
         for builds in _lots(batch, cluster, sum(n for _, n in takers)):
-            rest = deque(builds)
-            while rest and takers:
+            hands: list[tuple[Build, int]] = []
+            while len(hands) < len(builds):
                 i, wanted = takers.popleft()
-                taken = [rest.popleft() for _ in range(min(wanted, len(rest)))]
-                answers[i] += _take(batch, claims[i], taken)
+                taken = builds[len(hands) : len(hands) + wanted]
+                hands += [(build, i) for build in taken]
                 if wanted > len(taken):
                     takers.appendleft((i, wanted - len(taken)))
+            for i, claimed in _take(batch, cluster, hands, claims):
+                answers[i] += (claimed,)
     return answers
 
 
@@ -72,33 +74,32 @@ def _lots(batch: Batch, cluster: str, wanted: int) -> Iterator[list[Build]]:
         batch.flush()
 
 
-def _take(batch: Batch, claim: Claim, builds: Sequence[Build]) -> tuple[Claimed, ...]:
-    taken = batch.tasks(claim.cluster).take(
-        [build.id for build in builds], lease_s=claim.lease_s, owner=claim.owner
-    )
-    hands = {one.id: one for one in taken}
-    claimed = []
-    for build in builds:
-        hand = hands.get(build.id)
-        if hand is None:  # somebody has claimed its task past the service
+def _take(
+    batch: Batch, cluster: str, hands: Sequence[tuple[Build, int]], claims: Sequence[Claim]
+) -> Iterator[tuple[int, Claimed]]:
+    """Claim the tasks of messages, each for the claim of this index."""
+    whose = {build.id: (claims[i].owner, claims[i].lease_s) for build, i in hands}
+    taken = {task.id: task for task in batch.tasks(cluster).take_each(whose)} if whose else {}
+    for build, i in hands:
+        task, claim = taken.get(build.id), claims[i]
+        if task is None:  # somebody has claimed it past the service
             batch.move(build, State.QUEUED)
             continue
         build.owner = claim.owner
-        batch.waited_s.append(max(0.0, batch.now - build.due))
-        claimed.append(
+        yield (
+            i,
             Claimed(
                 id=build.id,
                 build_id=build.build_id,
                 job_id=build.job_id,
                 cluster=build.cluster,
-                body=hand.body or {},
+                body=task.body or {},
                 owner=claim.owner,
-                attempt=hand.attempt,
-                move=hand.move,
-                lease_ends=hand.lease_ends or moment(batch.now + claim.lease_s),
-            )
+                attempt=task.attempt,
+                move=task.move,
+                lease_ends=task.lease_ends or moment(batch.now + claim.lease_s),
+            ),
         )
-    return tuple(claimed)
 
 
 # --- Settling -----------------------------------------------------------------------------------

@@ -58,12 +58,11 @@ class Store:
         }
         digest = hashlib.sha256(name.encode()).hexdigest()
         self.channel = f"lab_builds_{digest[:16]}"
-        self._begin = "; ".join(
+        self._lock = "; ".join(
             (
                 f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_S}s'",
                 f"SET LOCAL lock_timeout = '{LOCK_WITHIN_S}s'",
                 f"SELECT pg_advisory_xact_lock({int(digest[:15], 16)})",
-                "SELECT extract(epoch FROM clock_timestamp())::double precision",
             )
         )
 
@@ -92,16 +91,19 @@ class Store:
         return self._lines[cluster]
 
     @contextmanager
-    def transaction(self) -> Iterator[tuple[Session, float]]:
-        """A transaction beside which no other one writes to the queue, and the time."""
+    def transaction(self) -> Iterator[tuple[Session, float, int]]:
+        """A transaction beside which no other one writes to the queue.
+
+        With it come the time, and the `seq` of the newest message.
+        """
         with self.database.session(transaction=True) as session:
             if self.database.name == "sqlite":
-                yield session, time.time()
-                return
-            cursor = session.connection.execute(self._begin)
-            while cursor.nextset():
-                pass
-            yield session, float(cursor.fetchone()[0])
+                rows = self.run(session, self.say.begin, now=time.time())
+            else:
+                session.connection.execute(self._lock)
+                rows = self.run(session, self.say.begin)
+            ((now, last_seq),) = rows
+            yield session, now, last_seq
 
     def run(
         self,

@@ -61,7 +61,7 @@ class Told:
 class Batch:
     """One transaction's work."""
 
-    def __init__(self, store: Store, session: Session, now: float) -> None:
+    def __init__(self, store: Store, session: Session, now: float, last_seq: int) -> None:
         self.store, self.session, self.now = store, session, now
         self.claimable: set[str] = set()
         """Build clusters in whose lines something can be claimed that could not before."""
@@ -80,7 +80,7 @@ class Batch:
         self._freed: dict[int, None] = {}
         self._parts: dict[str, SqlQueue] = {}
         self._told = Told([])
-        self._last_seq: int | None = None
+        self._last_seq = last_seq
 
     # --- Reading ------------------------------------------------------------------------------
 
@@ -157,10 +157,8 @@ class Batch:
 
     def next_seq(self) -> int:
         """The place of a new message among all."""
-        if self._last_seq is None:
-            ((self._last_seq,),) = self.store.run(self.session, self.store.say.last_seq)
         self._last_seq += 1
-        return int(self._last_seq)
+        return self._last_seq
 
     def add(self, build: Build, start: Start, body: Json) -> None:
         """Take a new message in; `move` then brings it into its first state."""

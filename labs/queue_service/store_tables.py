@@ -32,7 +32,7 @@ def _tables(text: str, often_changed: str) -> tuple[str, ...]:
             virtual smallint NOT NULL, waits_for bigint, replaced_by {text}, owner {text},
             look_at double precision, enqueued_at double precision NOT NULL,
             due double precision NOT NULL, started_at double precision,
-            ended_at double precision, PRIMARY KEY (queue, id)){often_changed}""",
+            ended_at double precision, PRIMARY KEY (id, queue)){often_changed}""",
         "CREATE UNIQUE INDEX lab_builds_seq ON lab_builds (queue, seq)",
         "CREATE INDEX lab_builds_state ON lab_builds (queue, state, seq)",
         "CREATE INDEX lab_builds_job ON lab_builds (queue, job_id, seq)",

@@ -47,7 +47,11 @@ LIVE = "ended_at IS NULL"
 _NAMED = ", ".join(f"{column} AS c{i}" for i, column in enumerate(MESSAGE_COLUMNS))
 """No two of the same name."""
 _BOTH = "lab_builds AS b CROSS JOIN lab_tasks AS t"
-_BOTH_BY_KEY = "b.queue = :queue AND b.id = v.key AND t.queue = b.line AND t.id = b.id"
+_BY_ID = "id = v.key AND queue || '' = :queue"
+"""Only the primary key answers it, which begins with the id: a plan for an empty table might
+else go through all of the queue."""
+_BUILD_BY_KEY = "b.id = v.key AND b.queue || '' = :queue"
+_BOTH_BY_KEY = f"{_BUILD_BY_KEY} AND t.queue = b.line AND t.id = b.id"
 _JOB_BY_KEY = "j.queue = :queue AND j.job_id = v.key"
 _KEPT = "k.key, k.fingerprint, k.answer"
 _BY_KEY = "k.queue = :queue AND k.key = v.key AND k.until + 0 > :at"
@@ -57,7 +61,8 @@ _BY_KEY = "k.queue = :queue AND k.key = v.key AND k.until + 0 > :at"
 class Statements:
     """Every statement, by name."""
 
-    last_seq: str
+    begin: str
+    """The time, and the place of the newest message."""
     builds: str
     jobs: str
     ends: str
@@ -143,9 +148,9 @@ def _statements(d: Dialect) -> Statements:
     columns = ", ".join(BUILD_COLUMNS)
     changes = {"key": "text", **{name: BUILD_COLUMNS[name] for name in CHANGING}}
     return Statements(
-        last_seq="SELECT COALESCE(MAX(seq), 0) FROM lab_builds WHERE queue = :queue",
+        begin=_begin(d),
         builds=f"""SELECT {told or BUILD} FROM
-            {_found(d, KEY, "lab_builds AS b", BUILD, "b.queue = :queue AND b.id = v.key")}""",
+            {_found(d, KEY, "lab_builds AS b", BUILD, _BUILD_BY_KEY)}""",
         jobs=f"""SELECT {told or JOB} FROM
             {_found(d, NUMBER, "lab_build_jobs AS j", JOB, _JOB_BY_KEY)}""",
         ends=f"""SELECT v.key, {end("state = 'blocked' AND collapse = 0", "number, seq")},
@@ -162,10 +167,10 @@ def _statements(d: Dialect) -> Statements:
             AND b.waits_for = :job_id AND b.waits_for <> b.job_id ORDER BY b.seq LIMIT :n""",
         insert=f"""INSERT INTO lab_builds (queue, {columns})
             SELECT :queue, {columns} FROM ({d.items(BUILD_COLUMNS)}) AS v WHERE true""",
-        update=f"""{_held(d, changes, "lab_builds", "queue = :queue AND id = v.key")}
+        update=f"""{_held(d, changes, "lab_builds", _BY_ID)}
             UPDATE lab_builds SET {", ".join(f"{name} = v.{name}" for name in CHANGING)}
             FROM held AS v WHERE lab_builds.{_place(d)} = v.place""",
-        forget=f"""{_held(d, KEY, "lab_builds", "queue = :queue AND id = v.key")}
+        forget=f"""{_held(d, KEY, "lab_builds", _BY_ID)}
             DELETE FROM lab_builds WHERE {_among(d)}""",
         forget_tasks=f"""{_held(d, KEY, "lab_tasks", "queue = :line AND id = v.key")}
             DELETE FROM lab_tasks WHERE {_among(d)}""",
@@ -238,6 +243,12 @@ def page_of(*, state: bool, job: bool, cluster: str | None) -> str:
     return f"""SELECT {MESSAGE} FROM (SELECT b.* FROM lab_builds AS b
             WHERE {" AND ".join(where)} ORDER BY b.seq DESC LIMIT :n) AS b
         {WITH_TASK} ORDER BY b.seq DESC"""
+
+
+def _begin(d: Dialect) -> str:
+    now = "EXTRACT(epoch FROM clock_timestamp())" if d.locked else ":now"
+    return f"""SELECT CAST({now} AS double precision),
+        (SELECT COALESCE(MAX(seq), 0) FROM lab_builds WHERE queue = :queue)"""
 
 
 def _save_jobs(d: Dialect) -> str:
