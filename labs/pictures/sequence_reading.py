@@ -17,6 +17,7 @@ from labs.pictures.sequence_channel import Channel
 from labs.pictures.sequence_frames import CONTENT, METHODS, Frame, Queues, of_message
 from labs.pictures.sequence_lifelines import Clients, clients_of
 from labs.pictures.sequence_marks import Marks
+from labs.pictures.sequence_requests import Requests
 from labs.pictures.sequence_steps import EDGE, Kind, Span, Step
 
 NAMES_A_QUEUE = {"queue.declare", "queue.declare-ok", "basic.consume", "basic.get"}
@@ -46,6 +47,7 @@ class _Reader:
         clients = clients_of(events)
         queue = next((str(e.data["queue"]) for e in events if e.data.get("queue")), "")
         self._marks = Marks(clients, queue)
+        self._requests = Requests(clients)
         self.reading = Reading(clients, lives=self._marks.lives, frozen=self._marks.frozen)
         self._bodies = {
             str(event.data["message_id"]): str(event.data.get("body", ""))
@@ -65,7 +67,7 @@ class _Reader:
             self._disconnected(event)
         elif event.kind == "frame":
             self._frame(event)
-        elif (step := self._marks.step(event)) is not None:
+        elif (step := self._requests.step(event) or self._marks.step(event)) is not None:
             self._add(step)
 
     def _add(self, step: Step) -> None:
