@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
-from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -220,10 +219,13 @@ def _chosen(form: Form) -> tuple[str, ...] | None:
 
 
 def _planned(schedule: Schedule) -> Planned:
-    zone: ZoneInfo = zone_of(schedule.time_zone)
     runs = [schedule.next_run]
-    while len(runs) < RUNS:
-        runs.append(next_run(schedule.hashed, schedule.time_zone, runs[-1]))
+    try:
+        zone = zone_of(schedule.time_zone)
+        while len(runs) < RUNS:
+            runs.append(next_run(schedule.hashed, schedule.time_zone, runs[-1]))
+    except BadMessage:  # the machine's time zones have changed; its first run stands
+        return Planned(schedule, ())
     return Planned(schedule, [run.astimezone(zone) for run in runs])
 
 

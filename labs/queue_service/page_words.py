@@ -10,6 +10,7 @@ import json
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import pairwise
 from urllib.parse import quote
 
@@ -26,8 +27,9 @@ JOINERS = "\u200c\u200d"
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
+@cache
 def environment() -> Environment:
-    """What makes pages of the templates beside this file."""
+    """What makes pages of the templates beside this file; each is read once."""
     made = Environment(
         loader=PackageLoader("labs.queue_service"),
         autoescape=True,
