@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from types import TracebackType
@@ -54,6 +54,8 @@ class Work:
         self._lease_ends = time.monotonic() + lease_s
         self._over = False
         self._lock = threading.Lock()
+        self.let_go_of_others: Callable[[], None] = lambda: None
+        """Called when a block has failed: whoever has a loop around it may never come back."""
 
     def __repr__(self) -> str:
         """Which message; its body may hold secrets."""
@@ -115,6 +117,8 @@ class Work:
         trace: TracebackType | None,
     ) -> None:
         """Tell what came of it."""
+        if error is not None:
+            self.let_go_of_others()
         if self._over:
             return
         if error is None:
@@ -179,15 +183,12 @@ def is_done(operation: Ack | Nack, message: Message) -> bool:
 
 
 class Builds:
-    """The loop over what is claimed. May be closed; leaving the loop closes it."""
+    """The loop over what is claimed: `for work in builds`."""
 
     def __init__(
         self, call: Call, claim: Claim, *, wanted: Callable[[], bool], drain: bool = False
     ) -> None:
         self._call, self._claim, self._wanted, self._drain = call, claim, wanted, drain
-        self._in_hand: list[Work] = []
-        self._closing = threading.Event()
-        self._heart = threading.Thread(target=self._beat, name="leases", daemon=True)
 
     def __iter__(self) -> Iterator[Work]:
         """One message after the other.
@@ -195,53 +196,59 @@ class Builds:
         Raises:
             LabError: the first claim was refused. Later, a service that is away is waited for.
         """
-        away = 0
-        met = False
-        try:
-            while self._wanted():
-                try:
-                    claimed = self._call(self._claim)
-                except AWAY as error:
-                    if not met:
-                        raise
-                    if away == 0:
-                        log.warning("%s It is tried again.", error)
-                    self._closing.wait(PAUSES_S[min(away, len(PAUSES_S) - 1)])
-                    away += 1
-                    continue
-                met, away = True, 0
-                if not claimed and self._drain:
-                    return
-                yield from self._one_by_one(
-                    [Work(self._call, one, self._claim.lease_s) for one in claimed]
-                )
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """Hand back what is not worked on yet, and extend no more."""
-        self._closing.set()
-        if self._heart.is_alive():
-            self._heart.join()
-        for work in self._in_hand:
-            _let_go(work)
-        self._in_hand = []
-
-    def _one_by_one(self, works: list[Work]) -> Iterator[Work]:
-        self._in_hand = works
-        if works and self._heart.ident is None:
-            self._heart.start()
-        for work in works:
-            if not self._wanted():
+        away, met = 0, False
+        while self._wanted():
+            try:
+                claimed = self._call(self._claim)
+            except AWAY as error:
+                if not met:
+                    raise
+                if away == 0:
+                    log.warning("%s It is tried again.", error)
+                time.sleep(PAUSES_S[min(away, len(PAUSES_S) - 1)])
+                away += 1
+                continue
+            met, away = True, 0
+            if claimed:
+                yield from self._one_by_one(claimed)
+            elif self._drain:
                 return
-            if not work.over:  # lost while those before it were worked on
-                yield work
+
+    def _one_by_one(self, claimed: Sequence[Claimed]) -> Iterator[Work]:
+        lease_s = self._claim.lease_s
+        works = [Work(self._call, one, lease_s) for one in claimed]
+        hand = _Hand(works, lease_s / 3)
+        try:
+            for work in works:
+                if not self._wanted():
+                    return
+                if not work.over:  # it was lost while others were worked on, or let go of
+                    yield work
+                    _let_go(work)
+        finally:
+            hand.close()
+
+
+class _Hand:
+    """Some messages that were claimed together; a thread extends their leases."""
+
+    def __init__(self, works: Sequence[Work], period_s: float) -> None:
+        self._works, self._period_s = works, period_s
+        self._closed = threading.Event()
+        for work in works:
+            work.let_go_of_others = lambda own=work: self.close(but=own)  # type: ignore[misc]
+        threading.Thread(target=self._beat, name="leases", daemon=True).start()
+
+    def close(self, but: Work | None = None) -> None:
+        """Extend no more, and hand back what is not settled."""
+        self._closed.set()
+        for work in self._works:
+            if work is not but:
                 _let_go(work)
 
     def _beat(self) -> None:
-        """Extend all leases, three times in the length of one."""
-        while not self._closing.wait(self._claim.lease_s / 3):
-            for work in self._in_hand:
+        while not self._closed.wait(self._period_s):
+            for work in self._works:
                 work.extend()
 
 

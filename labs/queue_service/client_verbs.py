@@ -201,11 +201,17 @@ class Verbs(ABC):
             n: so many are claimed at a time.
             wait_s: so long each claim waits on the service.
             wanted: asked before each claim; false ends the loop.
-            drain: end the loop when there is nothing to claim.
+            drain: end the loop when there is nothing to claim, without waiting.
         """
         return Builds(
             self.call,
-            Claim(owner=owner, n=n, lease_s=lease_s, cluster=cluster, wait_s=wait_s),
+            Claim(
+                owner=owner,
+                n=n,
+                lease_s=lease_s,
+                cluster=cluster,
+                wait_s=0.0 if drain else wait_s,
+            ),
             wanted=wanted,
             drain=drain,
         )

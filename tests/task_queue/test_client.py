@@ -195,18 +195,21 @@ def test_a_server_that_starts_a_little_later_is_waited_for() -> None:
 class Shop(BaseHTTPRequestHandler):
     """Not a task queue."""
 
+    says = b"<h1>Welcome to our shop</h1>"
+
     def do_GET(self) -> None:
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(b"<h1>Welcome to our shop</h1>")
+        self.wfile.write(self.says)
 
     def log_message(self, *_: object) -> None:
         return
 
 
 @contextmanager
-def shop() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Shop) as server:
+def shop(says: bytes = Shop.says) -> Iterator[str]:
+    own = type("AnotherShop", (Shop,), {"says": says})
+    with ThreadingHTTPServer(("127.0.0.1", 0), own) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
