@@ -8,7 +8,7 @@ its line and how the jobs stand, out comes what is to become of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,7 +22,7 @@ class Waiter(Protocol):
     """Of its build; a schedule's message has the highest that its job has had."""
     seq: int
     """Of two of the same number, the older one has the lower."""
-    blocked_by: Sequence[int]
+    blocked_by: tuple[int, ...]
     collapse: bool
     blocks_self: bool
     """Of its job one build runs at a time: the job is in its own `blocked_by`, and counts."""

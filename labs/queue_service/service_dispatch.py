@@ -111,7 +111,8 @@ def settle_all(batch: Batch, asked: Sequence[Settle]) -> list[State | datetime |
     left = list(enumerate(asked))
     while left:
         ids: set[str] = set()
-        now, later = [], []
+        now: list[tuple[int, Settle]] = []
+        later: list[tuple[int, Settle]] = []
         for i, one in left:
             (later if one.held.id in ids else now).append((i, one))
             ids.add(one.held.id)

@@ -37,7 +37,7 @@ LOOKED_AT = 100
 def find_all(store: Store, session: Session, asked: Sequence[Find]) -> list[Standing | LabError]:
     """Look messages up, each by its id or its job."""
     jobs = {one.job_id for one in asked if one.id is None and one.job_id is not None}
-    newest = dict(store.by_key(session, store.say.newest, jobs))
+    newest = {row[0]: row[1] for row in store.by_key(session, store.say.newest, jobs)}
     wanted = [one.id if one.id is not None else newest.get(one.job_id) for one in asked]
     rows = store.by_key(session, store.say.messages, {id_ for id_ in wanted if id_})
     found = {message.id: message for message in map(message_of, rows)}

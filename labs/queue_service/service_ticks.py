@@ -8,6 +8,7 @@ however many instances there are. A tick does a limited amount, and says whether
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
 
 from labs.queue_service import cron, schedule
@@ -24,9 +25,8 @@ from labs.queue_service.store_rows import (
     start_of,
     template_as_text,
 )
-from labs.queue_service.store_text import JOB_COLUMNS
 from labs.task_queue.sql_values import escaped
-from labs.task_queue.tasks import admitted_json
+from labs.task_queue.tasks import Json, admitted_json
 
 AT_ONCE = 500
 SAMPLED_EVERY_S = 5.0
@@ -72,8 +72,7 @@ def resume(batch: Batch) -> bool:
     """Wake those whose blocker has ended, where it was too many for one transaction."""
     batch.flush()
     rows = batch.store.run(batch.session, batch.store.say.waking, n=AT_ONCE)
-    assert len(JOB_COLUMNS) == 10
-    batch.resume(Job(*row[:-1], waking=bool(row[-1])) for row in rows)
+    batch.resume(Job(*row) for row in rows)
     return False
 
 
@@ -139,7 +138,7 @@ def run_schedules(batch: Batch) -> bool:
 
 
 def fire(
-    batch: Batch, job_id: int, job_name: str, at: float, template: str, body: dict[str, object]
+    batch: Batch, job_id: int, job_name: str, at: float, template: str, body: Mapping[str, Json]
 ) -> None:
     """Enqueue the message of a run, named by its job and its time."""
     start = start_of(template, job_id=job_id, job_name=job_name, body=body)

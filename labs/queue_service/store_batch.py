@@ -109,7 +109,7 @@ class Batch:
         """Read how jobs stand."""
         missing = [id_ for id_ in dict.fromkeys(ids) if id_ not in self._jobs]
         for row in self.store.by_key(self.session, self.store.say.jobs, missing):
-            self._jobs[row[0]] = Job(*row[:-1], waking=bool(row[-1]))
+            self._jobs[row[0]] = Job(*row)
         for id_ in missing:
             self._jobs.setdefault(id_, Job(id_))
 
