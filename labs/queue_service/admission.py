@@ -94,7 +94,7 @@ def start(value: Json, key: str | None = None) -> Start:
     """A build that is to run.
 
     Args:
-        key: of the header `Idempotency-Key`.
+        key: as `idempotency_key` admits it.
 
     Raises:
         BadMessage: it can't be meant.
@@ -106,7 +106,7 @@ def start(value: Json, key: str | None = None) -> Start:
         body=kept(value),
         disabled=wanted.job_archived or wanted.job_state == "DISABLED",
         force=FORCE in (wanted.cause_message or ""),
-        idempotency_key=None if key is None else _admitted_key(key),
+        idempotency_key=key,
         fingerprint="" if key is None else _fingerprint(value),
         **_common(wanted, wanted.job_id),
     )
@@ -160,8 +160,9 @@ _window = lru_cache(maxsize=1024)(admitted_window)
 """The builds of a project have mostly the same windows."""
 
 
-def _admitted_key(key: str) -> str:
-    if not re.fullmatch(f"[!-~]{{1,{LONGEST_KEY}}}", key):
+def idempotency_key(key: str | None) -> str | None:
+    """What the header of this name says. Raises BadMessage: it can't be meant."""
+    if key is not None and not re.fullmatch(f"[!-~]{{1,{LONGEST_KEY}}}", key):
         raise BadMessage(
             f"An Idempotency-Key has 1 to {LONGEST_KEY} characters of printable ASCII, and no "
             "spaces.",

@@ -66,6 +66,7 @@ ROUTES = (
             path=path,
             does=metrics,
             about="Numbers, as Prometheus reads them.",
+            open_here=True,
             answers={200: Says("Text", str, CONTENT_TYPE)},
             store=False,
         )

@@ -44,13 +44,13 @@ _STATS = GetStats()
 async def post(desk: Desk, asked: Asked) -> Reply:
     """Start a build; or put a schedule, or thaw a frozen message."""
     kind = admission.type_of(asked.query())
+    key = admission.idempotency_key(asked.header(b"idempotency-key"))
     if kind == "periodic":
         put = admission.put_schedule(asked.json())
         return said(Scheduled(put.job_id, await desk.do(put)))
     if kind == "frozen":
         return said(await desk.do(admission.thaw(asked.json())))
-    start = admission.start(asked.json(), asked.header(b"idempotency-key"))
-    enqueued = await desk.do(start)
+    enqueued = await desk.do(admission.start(asked.json(), key))
     headers = []
     if enqueued.id:
         headers.append(("Location", f"{MESSAGE}?id={quote(enqueued.id, safe='')}"))

@@ -135,6 +135,8 @@ def _operation(route: Route, schemes: Sequence[str]) -> Schema:
     }
     if known:
         said["security"] = [{scheme: []} for scheme in schemes]
+        if route.open_here:
+            said["security"].insert(0, {})
     return said
 
 

@@ -45,6 +45,8 @@ class Route:
     """What a token must allow; None: any token will do."""
     open: bool = False
     """No token is needed."""
+    open_here: bool = False
+    """Nor from this machine."""
     query: type[Query] | None = None
     bodies: Sequence[type[Shape]] = ()
     """It must be one of these; none: it has no body."""

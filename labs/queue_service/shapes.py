@@ -9,7 +9,7 @@ own refuse what they don't know. `admission` makes operations of these.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
@@ -61,6 +61,13 @@ def _number(value: object) -> object:
     return _whole(value)
 
 
+def _moment(value: object) -> object:
+    """Of an address; pydantic would take a number for seconds since 1970, too."""
+    if isinstance(value, str) and re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T", value):
+        return value
+    raise PydanticCustomError("no_moment", "It must be a time, such as 2030-01-31T12:00:00Z.")
+
+
 Id = Annotated[int, Field(ge=1, le=LARGEST), BeforeValidator(_number)]
 Count = Annotated[int, BeforeValidator(_whole)]
 Flag = Annotated[
@@ -83,7 +90,7 @@ Minutes = Annotated[
 ]
 Text = Annotated[str, Field(max_length=LONGEST_ID)]
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST_ID, pattern=r"^[^\x00]*$")]
-Cluster = Annotated[str, Field(max_length=128, pattern=r"^[ -~]*$")]
+Cluster = Annotated[str, Field(max_length=64, pattern=r"^[ -~]*$")]
 """Printable ASCII: it is a routing key, too."""
 Seconds = Annotated[float, Field(ge=0, le=LONGEST_DELAY_S)]
 Lease = Annotated[float, Field(ge=0.001, le=LONGEST_DELAY_S)]
@@ -161,7 +168,7 @@ class Body(Shape):
     """The pause after the first attempt that has failed; it doubles with each."""
 
 
-START_EXAMPLE = {
+START_EXAMPLE: dict[str, Any] = {
     "buildId": 4211,
     "jobId": 777,
     "jobName": "main",
@@ -338,7 +345,7 @@ class FailedWanted(Verb):
     )
 
     ids: Annotated[list[Name], Field(min_length=1, max_length=MOST_AT_ONCE)] = []
-    all: Literal[True] | None = None
+    all: Literal[True] = Field(default=cast(Literal[True], False))
 
 
 # --- Addresses --------------------------------------------------------------------------------
@@ -378,5 +385,5 @@ class ListWanted(Query):
 class SamplesWanted(Query):
     """From when on."""
 
-    since: AwareDatetime | None = None
+    since: Annotated[AwareDatetime, BeforeValidator(_moment)] | None = None
     """With a time zone, such as 2030-01-31T12:00:00Z; an hour ago if it is not given."""
