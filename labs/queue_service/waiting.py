@@ -104,8 +104,8 @@ class Listener:
                 driver.execute(f"LISTEN {self._channel}")
                 self._look()  # at what came before it listened
                 while not self._closing.is_set():
-                    told = driver.notifies(timeout=LOOK_S, stop_after=1)
-                    if all(one.payload != self._own for one in told):
+                    told = list(driver.notifies(timeout=LOOK_S, stop_after=1))
+                    if not told or any(one.payload != self._own for one in told):
                         self._look()
         finally:
             with suppress(Exception):
