@@ -6,6 +6,7 @@ otherwise; where other machines can reach it, nobody may without a token or a pa
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,8 @@ UNENCRYPTED = (
 )
 @click.option("--rate-per-s", metavar="N", type=float, help="So many requests a second of each.")
 @click.option("--rate-burst", metavar="N", type=float, help="So many at once, after a rest.")
+@click.option("--no-page", is_flag=True, help="Without the page for people at /.")
+@click.option("--log-requests", is_flag=True, help="Log each request, as a line of JSON.")
 @click.option("--json", "as_json", is_flag=True, help="Log lines of JSON.")
 @CONFIG
 def serve(
@@ -79,6 +82,8 @@ def serve(
     public_keys: tuple[str, ...],
     own_keys: bool,
     no_auth: bool,
+    no_page: bool,
+    log_requests: bool,
     as_json: bool,
     **flags: Any,
 ) -> None:
@@ -119,10 +124,13 @@ def serve(
     store = _store(settings)
     opener = partial(QueueService.at, store, settings.name, keep=settings.keep)
     stop = Stop()
+    requests = logging.getLogger("labs.queue_service.requests")
+    requests.setLevel(logging.INFO if log_requests else logging.NOTSET)
     with logging_to_stderr(as_json), signals_stop(stop.want):
         service = open_patiently(opener, stop)
         if service is not None:
-            app = create_app(service, authenticator=authenticator, limits=_limits(settings))
+            limits = _limits(settings)
+            app = create_app(service, authenticator=authenticator, limits=limits, page=not no_page)
             here = settings.listen_host, settings.listen_port
             pem, key = settings.certificate, settings.certificate_key
             with service.start_ticking(), serving(app, *here, certificate=pem, key=key) as url:

@@ -247,7 +247,11 @@ def _reason(work: Work) -> str:
 
 
 def _held(service: Verbs, id: str, owner: str, move: int | None) -> Held:
-    """Which claim is meant."""
+    """Which claim is meant. Raises ClaimLost: there is none."""
     from labs.queue_service.operations import Held
+    from labs.task_queue.errors import ClaimLost
 
-    return Held(id=id, owner=owner, move=service.find(id).message.move if move is None else move)
+    found = service.find(id).message.move if move is None else move
+    if not found:
+        raise ClaimLost(f"Nobody holds {plain(id)}.", remedy="Look: labs queue-service status.")
+    return Held(id=id, owner=owner, move=found)
