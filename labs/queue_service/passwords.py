@@ -113,8 +113,7 @@ class PasswordFile:
         if len(password) > LONGEST_PASSWORD:
             return False
         with suppress(Argon2Error):
-            PasswordHasher().verify(entry.hash if entry else self._nobodys, password)
-            return entry is not None
+            return PasswordHasher().verify(entry.hash if entry else self._nobodys, password)
         return False
 
     def _look(self) -> None:

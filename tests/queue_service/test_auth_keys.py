@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import RSAAlgorithm
 
 from labs.broker.ports import free_port
 from labs.errors import BadInput
@@ -271,7 +272,7 @@ def test_what_is_no_public_key_for_signatures_of_this_kind_is_passed_over(
         {"kty": "?"},
         "no key",
         None,
-        other | {"d": "AQAB"},
+        RSAAlgorithm.to_jwk(keys[1], as_dict=True),
     ]
     file.write_text(json.dumps({"keys": listed}))
     assert [key.kid for key in KeyFile(file, "RS256").keys] == [good["kid"]]
@@ -322,7 +323,7 @@ def test_what_can_not_be_a_source_is_refused_and_not_repeated(tmp_path: Path) ->
     private, public = make_pair(tmp_path / "pair")
     short = rsa.generate_private_key(public_exponent=65_537, key_size=1024)  # noqa: S505
     files = {
-        "private key": private.read_bytes(),
+        "with the public one": private.read_bytes(),
         "neither": b"hello",
         "can't be read": b"-----BEGIN PUBLIC KEY-----\nabc\n-----END PUBLIC KEY-----",
         "2048": public_pem(short.public_key()),
