@@ -77,7 +77,7 @@ class QueueApi:
         self._routes = _by_path((*routes, self._openapi()))
 
     def stop(self) -> None:
-        """Say that it is not ready, and let nobody wait any more. In the event loop's thread."""
+        """Say that it is not ready, and let nobody wait any more. From any thread."""
         self._desk.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

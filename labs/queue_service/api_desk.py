@@ -24,6 +24,7 @@ from labs.queue_service.metrics import Metrics
 from labs.queue_service.operations import Claim, Held, Nack, Operation
 from labs.queue_service.problems import BadRequest, Wrong
 from labs.queue_service.shapes_json import REMEDY, named, read_json
+from labs.task_queue.api_guard import Gone
 from labs.task_queue.errors import StoreUnreachable
 from labs.task_queue.tasks import Json
 
@@ -108,6 +109,7 @@ class Desk:
         self.metrics = metrics
         service.on_commit = metrics.committed
         self._stopped = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._asking: asyncio.Task[None] | None = None
         self._away = False
 
@@ -148,7 +150,12 @@ class Desk:
         self.store_answers()
 
     async def claim(self, claim: Claim, asked: Asked) -> Sequence[Claimed]:
-        """What can be claimed, after waiting for it; nothing, if the server stops meanwhile."""
+        """What can be claimed, after waiting for it; nothing, if the server stops meanwhile.
+
+        Raises:
+            Gone: the client did not wait.
+        """
+        self._loop = asyncio.get_running_loop()
         claiming = asyncio.create_task(self.do(claim))
         leaving = asyncio.create_task(asked.gone())
         stopping = asyncio.create_task(self._stopped.wait())
@@ -158,11 +165,11 @@ class Desk:
             await asyncio.sleep(0)  # an answer that has come meanwhile is not to be lost
             claiming.cancel()
             await asyncio.wait({claiming})
-            if claiming.cancelled():
-                return ()
+            claimed = () if claiming.cancelled() else claiming.result()
             if leaving.done():
-                await self._hand_back(claiming.result())
-            return claiming.result()
+                await self._hand_back(claimed)
+                raise Gone
+            return claimed
         finally:
             for task in (claiming, leaving, stopping):
                 task.cancel()
@@ -175,8 +182,11 @@ class Desk:
                 await self.do(Nack(held=held, requeue=True))
 
     def stop(self) -> None:
-        """Let nobody wait any more: the server is about to stop. In the event loop's thread."""
-        self._stopped.set()
+        """Let nobody wait any more: the server is about to stop. From any thread."""
+        if self._loop is None or self._loop.is_closed():
+            self._stopped.set()
+        else:
+            self._loop.call_soon_threadsafe(self._stopped.set)
 
     def store_answers(self) -> None:
         """Say in the log that it is back, if it was away."""

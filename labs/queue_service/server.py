@@ -34,7 +34,7 @@ class App(Protocol):
     """What is served: an ASGI application that can be told to stop."""
 
     def stop(self) -> None:
-        """Let nobody wait any more. Called in the event loop's thread."""
+        """Let nobody wait any more."""
         ...
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
