@@ -46,8 +46,7 @@ KINDS: Mapping[str, str] = {
     "asked": "a request came to the door of the queue service; name: its method; data: request (a "
     "number), path, order, build, key, sum",
     "answered": "what the service said to it; data: request, status, created, replayed, "
-    "retry_after_s, heard "
-    "(whether the program was given the answer)",
+    "retry_after_s, heard (whether the program was given the answer), shows (which orders)",
     "queue": "the judge looked at a queue; data: queue, ready, consumers, unacknowledged if known",
     "left": "the judge took a message out of a queue at the end; data: queue, body, message_id, …",
     "note": "something else worth keeping; name: what; data: details",

@@ -102,6 +102,8 @@ class Order:
     name: str
     given: Event
     tries: list[Request] = field(default_factory=list)
+    shown: list[Event] = field(default_factory=list)
+    """Answers in which the program saw that the service has it."""
     said: list[Said] = field(default_factory=list)
     left: Sequence[Event] = ()
     """The messages in the service that are this order's, in the end."""
@@ -149,6 +151,8 @@ class Orders:
                     order.tries.append(request)
             elif event.kind == "answered":
                 requests[int(event.data["request"])].answer = event
+                for name in event.data.get("shows", ()):
+                    orders[name].shown.append(event)
             elif event.kind == "fault" and number in requests:
                 requests[int(number)].faults.append(event)
             elif event.kind == "line":

@@ -7,8 +7,8 @@ exactly if the program can have known of it. A connection has a thread; so has e
 
 An `asked` event's name is the method; its data: request (a number), path, order, build, key, and
 `sum`, which tells its body from others. `answered`: request, status, created, replayed,
-retry_after_s, and whether it was heard. Faults are told with the number of the request that
-they struck.
+retry_after_s, whether it was heard, and which orders it shows to who only looks. Faults are
+told with the number of the request that they struck.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ class Door:
         self.failure: LabError | None = None
         """What of the kit failed in a thread of the door."""
         self._drain = drain
+        self._names = tuple(orders)
         self._faults = {orders[fault.order]: fault for fault in faults}
         self._lock = threading.Lock()
         self._restarting = threading.Lock()
@@ -196,6 +197,11 @@ class Door:
         with self._lock:
             return self._answered[order or ""]
 
+    def shown_in(self, answer: Answer) -> list[str]:
+        """The orders that are told of in an answer to whoever has looked."""
+        text = answer.body.decode("utf-8", "replace") if answer.status == 200 else ""
+        return [name for name in self._names if name in text]
+
     def tell(self, kind: str, name: str = "", **data: Any) -> None:
         """Write an event down, behind all that the program had printed before it."""
         self._drain()
@@ -304,7 +310,9 @@ class Exchange:
         self.link.give(answer)
 
     def _tell_answer(self, answer: Answer, *, heard: bool) -> None:
-        self.door.tell("answered", request=self.number, heard=heard, **answer.told)
+        shows = self.door.shown_in(answer) if self.asked.method != "POST" else []
+        told = {**answer.told, "shows": shows}
+        self.door.tell("answered", request=self.number, heard=heard, **told)
 
 
 def _sum(members: Mapping[str, Any], body: bytes) -> str:

@@ -20,7 +20,7 @@ QUIET_S = 5.0
 """Longer than anybody is told to wait: who says nothing for so long waits for ever."""
 MOST_TRIES = 8
 """Whoever sends an order more often has shown what there is to see; a bad one, half as often."""
-WATCHED_S = 1.5
+WATCHED_S = 2.5
 """So long it is watched all the same: whether the others are held up by it."""
 HELD = ("hold-answer", "hold-request")
 

@@ -107,6 +107,7 @@ def test_a_request_and_its_answer_pass_as_they_are(ground: ServiceGround) -> Non
         assert client.sends("one", 5) == 200
         status, found = client.asks("GET", f"{PATH}?buildId=5")
         assert (status, found["message"]["buildId"]) == (200, 5)
+        assert client.orders["one"].shown[0].data["shows"] == ["one"]
         assert client.asks("HEAD", f"{PATH}?buildId=5") == (200, None)
         assert client.asks("PUT", PATH)[0] in (404, 405)
         assert client.door.connections == 1, "all on one connection"

@@ -180,6 +180,13 @@ def test_it_was_there_already_is_a_yes() -> None:
     assert outcome(tale, "said-when-known") is Outcome.KEPT
 
 
+def test_who_looks_and_finds_it_knows_that_it_is_there() -> None:
+    tale = OrderTale("x").loses_the_answer("x").asked("x", "GET")
+    assert outcome(tale.says("started", "x"), "said-when-known") is Outcome.BROKEN
+    tale = OrderTale("x").loses_the_answer("x").asked("x", "GET").answered(200, shows=["x"])
+    assert outcome(tale.says("started", "x"), "said-when-known") is Outcome.KEPT
+
+
 def test_a_yes_is_remembered_over_a_restart() -> None:
     tale = OrderTale("x").sends("x").is_killed("x").says("started", "x")
     assert outcome(tale, "said-when-known") is Outcome.KEPT

@@ -150,7 +150,8 @@ def said_when_known(history: History) -> Finding:
 
 def said_yes_by(order: Order, n: int) -> bool:
     """Whether the program had heard by then that the order is there."""
-    return any(r.said_yes and r.heard and r.heard.n < n for r in order.tries)
+    heard = [r.heard for r in order.tries if r.said_yes and r.heard]
+    return any(event.n < n for event in (*heard, *order.shown))
 
 
 def only_bad_ones_refused(history: History) -> Finding | None:
