@@ -21,6 +21,8 @@ from labs.queue_service.cron import hashed
 from labs.queue_service.errors import BadMessage
 from labs.queue_service.freezing import admitted_window
 from labs.queue_service.operations import (
+    ANNOTATION,
+    FORCE,
     Ack,
     Claim,
     DeleteSchedule,
@@ -41,8 +43,6 @@ from labs.queue_service.operations import (
 from labs.queue_service.problems import BadRequest, Wrong
 from labs.queue_service.schedule import next_run
 from labs.queue_service.shapes import (
-    ANNOTATION,
-    FORCE,
     LONGEST_KEY,
     AckWanted,
     Annotations,

@@ -29,6 +29,8 @@ from labs.queue_service.messages import (
     Stopped,
 )
 from labs.queue_service.operations import (
+    ANNOTATION,
+    FORCE,
     Ack,
     Claim,
     DeleteSchedule,
@@ -49,7 +51,6 @@ from labs.queue_service.operations import (
     StopFrozen,
     Thaw,
 )
-from labs.queue_service.shapes import ANNOTATION, FORCE
 from labs.task_queue.client_link import Call
 from labs.task_queue.tasks import Json
 

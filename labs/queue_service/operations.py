@@ -31,6 +31,10 @@ MAX_ATTEMPTS = 3
 BACKOFF_S = 5.0
 """As the known service tries a start."""
 SAME_JOB_WAIT_S = 300.0
+ANNOTATION = "screwdriver.cd/"
+"""What the names of the known annotations begin with."""
+FORCE = "[force start]"
+"""The known word by which a cause passes over freeze windows."""
 
 
 class Operation(Generic[A]):

@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from labs.queue_service.messages import State
-from labs.queue_service.operations import BACKOFF_S, MAX_ATTEMPTS
+from labs.queue_service.operations import ANNOTATION, BACKOFF_S, MAX_ATTEMPTS
 from labs.task_queue.tasks import LONGEST_DELAY_S, LONGEST_ID, LONGEST_PAUSE_S, PRIORITIES
 
 LARGEST = 2**53
@@ -29,8 +29,6 @@ MAX_WAIT_S = 30.0
 """A claim waits no longer here: proxies cut what is silent for a minute."""
 MOST_ATTEMPTS = 1000
 LONGEST_KEY = 255
-ANNOTATION = "screwdriver.cd/"
-FORCE = "[force start]"
 
 
 def _whole(value: object) -> object:
