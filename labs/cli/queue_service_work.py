@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 LOOK_S = 0.1
 POLL_S = 1.0
 """So long a claim waits on the service: as soon a wish to stop is heeded."""
+FINISHING = b"What runs is finished; once more, and it is ended.\n"
 END_WITHIN_S = 5.0
 """Before a command that is not wanted any more is killed."""
 ID = click.argument("id", metavar="ID", shell_complete=completes(message_ids("running")))
@@ -167,9 +168,14 @@ def work(
 
     if on_path(words[0]) is None:
         raise BadInput(f"There is no command {words[0]!r}.", remedy="Look for a slip of the pen.")
+
+    def heed() -> None:
+        stop.want()
+        os.write(2, FINISHING)  # not by print, in the midst of which we may be
+
     named = owner or f"{socket.gethostname()}/{os.getpid()}"
     stop = Stop()
-    with logging_to_stderr(False), the_service(**which) as service, signals_stop(stop.want):
+    with logging_to_stderr(False), the_service(**which) as service, signals_stop(heed):
         builds = service.claims(
             named,
             lease_s=lease_s,
