@@ -64,8 +64,9 @@ not PROCESSING are refused, a put with a bad body stores nothing, `requeue` retu
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
+
+from labs.exports import exported
 
 _EXPORTS = {
     "ApiClient": "client:ApiClient",
@@ -126,21 +127,8 @@ __all__ = list(_EXPORTS)
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is first asked for (PEP 562)."""
-    if name not in _EXPORTS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    room, _, there = _EXPORTS[name].partition(":")
-    try:
-        module = importlib.import_module(f"{__name__}.{room}")
-    except ModuleNotFoundError as error:
-        if (error.name or "labs").partition(".")[0] == "labs":
-            raise
-        raise ModuleNotFoundError(
-            f"{name} needs the library {error.name}. Install the extra: "
-            "pip install 'queue-labs[task-queue]'.",
-            name=error.name,
-        ) from error
-    return getattr(module, there)
+    """Import a name when it is first asked for."""
+    return exported(__name__, _EXPORTS, name, extra="task-queue")
 
 
 def __dir__() -> list[str]:
