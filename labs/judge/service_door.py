@@ -154,7 +154,7 @@ class Door:
             request=exchange.number,
             path=asked.path[:200],
             order=order,
-            build=about.get("buildId"),
+            build=_plain(about.get("buildId")),
             key=key[:255] if key is not None else None,
             sum=_sum(about, asked.body),
         )
@@ -313,6 +313,11 @@ class Exchange:
         shows = self.door.shown_in(answer) if self.asked.method != "POST" else []
         told = {**answer.told, "shows": shows}
         self.door.tell("answered", request=self.number, heard=heard, **told)
+
+
+def _plain(build: Any) -> int | str | None:
+    """A build id as it was given; what can't be one, as text."""
+    return build if isinstance(build, int) or build is None else repr(build)[:100]
 
 
 def _sum(members: Mapping[str, Any], body: bytes) -> str:

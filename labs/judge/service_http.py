@@ -67,7 +67,7 @@ def members(body: bytes) -> Mapping[str, Any]:
     """The members of a JSON object; none where it is something else."""
     try:
         read = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return read if isinstance(read, dict) else {}
 
@@ -168,7 +168,10 @@ def handler_of(door: Serves) -> type[BaseHTTPRequestHandler]:
             length = int(self.headers.get("Content-Length") or 0)
             if not 0 <= length <= BODY_MOST:
                 raise ValueError("The body is too long for an order.")
-            return self.rfile.read(length)
+            body = self.rfile.read(length)
+            if len(body) < length:
+                raise ConnectionError("The client is gone in the middle of its request.")
+            return body
 
         def _chunks(self) -> bytes:
             read = b""
@@ -176,7 +179,8 @@ def handler_of(door: Serves) -> type[BaseHTTPRequestHandler]:
                 if len(read) + size > BODY_MOST:
                     raise ValueError("The body is too long for an order.")
                 read += self.rfile.read(size)
-                self.rfile.readline()
+                if not self.rfile.readline():
+                    raise ConnectionError("The client is gone in the middle of its request.")
             while self.rfile.readline().strip():  # trailers
                 pass
             return read

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -134,7 +135,22 @@ def test_what_is_no_order_goes_its_way_too(ground: ServiceGround) -> None:
         kind = {"Content-Type": "application/json"}
         assert client.asks("POST", PATH, "no JSON", **kind)[0] == 422
         assert client.asks("POST", PATH, "[]", **kind)[0] == 422
-        assert [e.data["order"] for e in client.journal.events if e.kind == "asked"] == [None, None]
+        odd = {"order": ["one"], "jobId": 7, "buildId": {"a": [1]}}
+        assert client.asks("POST", PATH, json.dumps(odd), **kind)[0] == 422
+        asked = [e.data for e in client.journal.events if e.kind == "asked"]
+    assert [data["order"] for data in asked] == [None, None, "['one']"]
+    assert asked[2]["build"] == "{'a': [1]}"
+
+
+def test_half_a_request_is_none(ground: ServiceGround) -> None:
+    with Client(ground) as client:
+        with socket.create_connection((client.connection.host, client.connection.port)) as half:
+            half.sendall(f"POST {PATH} HTTP/1.1\r\nContent-Length: 90\r\n\r\n{{".encode())
+        with socket.create_connection((client.connection.host, client.connection.port)) as half:
+            half.sendall(f"POST {PATH} HTTP/1.1\r\nContent-Length: many\r\n\r\n".encode())
+            assert half.recv(100).startswith(b"HTTP/1.1 400")
+        assert client.sends("one", 5) == 201
+        assert client.told() == ["POST", "201"]
 
 
 def test_an_answer_is_lost_behind_the_commit_and_a_request_before_it(ground: ServiceGround) -> None:
