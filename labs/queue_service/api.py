@@ -96,7 +96,7 @@ class QueueApi:
                 status = await _send(reply, send)
             elif ways:
                 status = await _send(refused(no_such_method(", ".join(ways))), send)
-            elif self._pages is None or path.startswith(f"{PREFIX}/"):
+            elif self._pages is None or path.startswith(f"{PREFIX}/") or path == "*":
                 status = await _send(refused(no_such_path()), send)
             else:
                 pattern = PAGE

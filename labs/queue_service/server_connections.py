@@ -2,9 +2,9 @@
 
 TCP cuts a connection (a reset) when it is closed with something unread, and then even an answer
 that is under way may not arrive. So whoever closes here says first that nothing more will come,
-and reads on until the other side has closed too, or does nothing for `LINGER_S`. A server that stops lets each
-connection have one answer more, which says that it is the last; one that asks nothing for
-`QUIET_S` is closed.
+and reads on until the other side has closed too, or does nothing for `LINGER_S`. A server that
+stops lets each connection have one answer more, which says that it is the last; one that asks
+nothing for `QUIET_S` is closed.
 """
 
 from __future__ import annotations

@@ -180,6 +180,8 @@ class Batch:
         if was is not state or not build.is_placed:
             build.state, build.is_placed = state, True
             self._count(build, 1)
+            if state is State.RUNNING:
+                self.waited_s.append(max(0.0, self.now - build.due))
         self._note(build)
 
     def change(self, build: Build) -> None:
