@@ -1,13 +1,14 @@
 """The desks at which the notebooks are tested; how a notebook's test is written.
 
 A notebook's test runs it with a real kernel on a real broker and asserts the
-notebook's point on the values that are in the kernel then. Two desks:
+notebook's point on the values that are in the kernel then. Three desks:
 
 - `at_home`: the broker is the lab's own, a private node that `labs up` has started: the
   management API answers, the broker may be restarted. (Where `LABS_TEST_BROKER_URL` names
   another broker, it takes its place, by its URL: `at_home.own_broker` is False then.)
 - `in_class`: an ordinary user with a URL, a vhost of their own and nothing else: no
   management API, no right to restart anything.
+- `without_broker`: no broker can be found, for a notebook that needs none.
 
 A file per notebook, such as test_03_acknowledgements.py, has two tests at least:
 
@@ -49,7 +50,7 @@ import pytest
 
 from labs.broker.address import Address, parse_amqp_url
 from labs.broker.management import Management
-from tests.notebooks.desk import ROOT, Desk, kernel_environment
+from tests.notebooks.desk import NOBODY, ROOT, Desk, kernel_environment
 
 
 @pytest.fixture
@@ -96,3 +97,10 @@ def at_home(request: pytest.FixtureRequest) -> Desk:
     given = "LABS_TEST_BROKER_URL" in os.environ and "LABS_RABBITMQ" not in os.environ
     desk: Desk = request.getfixturevalue("in_class" if given else "own_lab")
     return desk
+
+
+@pytest.fixture
+def without_broker(tmp_path: Path) -> Desk:
+    """A desk at which no broker can be found: nobody is where AMQP_URL says."""
+    home, nobody = tmp_path / "labs home", parse_amqp_url(NOBODY)
+    return Desk(home, nobody, nobody, kernel_environment(home, nobody), own_broker=False)

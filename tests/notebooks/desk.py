@@ -36,6 +36,17 @@ from labs.waiting import wait_until
 ROOT = Path(labs.__file__).parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 CELL_TIMEOUT_S = 120
+NOBODY = "amqp://nobody:not-a-word@127.0.0.1:1/"
+NO_POSTGRES = """
+from labs.errors import NotPossibleHere
+from labs.task_queue import local_postgres
+
+def find_binaries():
+    raise NotPossibleHere("There is no PostgreSQL here.", remedy="Install one.")
+
+local_postgres.find_binaries = find_binaries
+"""
+"""Code that makes PostgreSQL one that is not installed."""
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -101,7 +112,7 @@ class Desk:
         running = processes.carrying("LABS_HOME", str(self.home))
         # A lab's own broker has this environment too; whoever runs qprocessor.py is a worker.
         lines = [" ".join(process.cmdline()) for process in running if process.is_running()]
-        ours = (".py", "postgres", "local_s3", "weed")
+        ours = (".py", "postgres", "local_s3", "weed", "queue-service")
         return [f"process {line}" for line in lines if any(word in line for word in ours)]
 
 

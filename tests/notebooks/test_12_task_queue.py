@@ -4,43 +4,23 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 
 import pytest
 
-from labs.broker.address import parse_amqp_url
 from labs.errors import NotPossibleHere
 from labs.task_queue.local_postgres import find_binaries
 from labs.waiting import wait_until
 from tests.conftest import missing
-from tests.notebooks.desk import Desk, Run, assert_clean, kernel_environment
+from tests.notebooks.desk import NO_POSTGRES, Desk, Run, assert_clean
 
 NAME = "12-task-queue"
-NOBODY = "amqp://nobody:not-a-word@127.0.0.1:1/"
 ORPHAN = (
     'left = lab.workers("orphan", queue="orphaned", store=SQLITE, '
     'program="notebooks/files/task_worker.py")'
 )
-NO_POSTGRES = """
-from labs.errors import NotPossibleHere
-from labs.task_queue import local_postgres
-
-def find_binaries():
-    raise NotPossibleHere("There is no PostgreSQL here.", remedy="Install one.")
-
-local_postgres.find_binaries = find_binaries
-"""
-
 pytestmark = pytest.mark.skipif(
     "LABS_RABBITMQ" in os.environ, reason="no broker is in it, of whatever version"
 )
-
-
-@pytest.fixture
-def without_broker(tmp_path: Path) -> Desk:
-    """A desk at which no broker can be found: nobody is where AMQP_URL says."""
-    home, nobody = tmp_path / "labs home", parse_amqp_url(NOBODY)
-    return Desk(home, nobody, nobody, kernel_environment(home, nobody), own_broker=False)
 
 
 def test_each_task_is_in_one_hand_and_comes_back_when_its_lease_runs_out(

@@ -91,7 +91,7 @@ def test_each_prediction_is_asked_for_before_its_outcome_is_shown(name: str) -> 
 
 @pytest.mark.parametrize("name", LESSONS)
 def test_a_lesson_shows_a_picture_teaches_pika_in_the_open_and_has_things_to_try(name: str) -> None:
-    assert re.search(r"lab\.(timeline|plot|sequence)\(", code(name))
+    assert re.search(r"lab\.(timeline|plot|sequence|builds)\(", code(name))
     assert "basic_publish(" in code(name) or "broker=False" in code(name)
     assert "## Try it yourself" in "\n".join(cell.source for cell in cells(name, "markdown"))
 
