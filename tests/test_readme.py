@@ -111,13 +111,13 @@ def test_the_commands_in_it_begin_an_exercise_and_judge_the_labs_own_worker(
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert (tmp_path / "my-programs" / "acknowledgements.py").is_file()
-    assert "1 of 15 passed" in ran.stdout
+    assert "1 of 16 passed" in ran.stdout
     assert down.returncode == 0, down.stderr
 
 
 def test_the_job_queue_in_it_does_its_job(vhost: Address, tmp_path: Path) -> None:
-    section = README.split("\n## Three systems, to read and to reuse\n", 1)[1]
-    example, _ = re.findall(r"^```python\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL)
+    section = README.split("\n## Four systems, to read and to reuse\n", 1)[1]
+    example, *_ = re.findall(r"^```python\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL)
     url = "amqp://guest:guest@localhost:5672/%2F"
     assert url in example
     program = tmp_path / "example.py"
@@ -136,9 +136,14 @@ def test_the_job_queue_in_it_does_its_job(vhost: Address, tmp_path: Path) -> Non
         ran.communicate()
 
 
-def test_the_task_queue_in_it_claims_and_settles(tmp_path: Path) -> None:
-    section = README.split("\n## Three systems, to read and to reuse\n", 1)[1]
-    _, example = re.findall(r"^```python\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL)
+@pytest.mark.parametrize(
+    ("number", "printed"),
+    [(1, "'WAITING': 1, 'PROCESSING': 0, 'SUCCESS': 1"), (2, "queued")],
+    ids=["task queue", "queue service"],
+)
+def test_the_queue_in_it_claims_and_settles(number: int, printed: str, tmp_path: Path) -> None:
+    section = README.split("\n## Four systems, to read and to reuse\n", 1)[1]
+    example = re.findall(r"^```python\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL)[number]
     ran = subprocess.run(
         [sys.executable, "-c", example],
         cwd=tmp_path,
@@ -148,12 +153,12 @@ def test_the_task_queue_in_it_claims_and_settles(tmp_path: Path) -> None:
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    assert "'WAITING': 1, 'PROCESSING': 0, 'SUCCESS': 1" in ran.stdout
+    assert printed in ran.stdout
 
 
 def test_the_commands_in_it_queue_a_job(labs_home: Path) -> None:
     ran = subprocess.run(
-        ["bash", "-e", "-c", commands("Three systems, to read and to reuse")],
+        ["bash", "-e", "-c", commands("Four systems, to read and to reuse")],
         cwd=ROOT,
         env={
             **os.environ,
