@@ -99,6 +99,14 @@ def test_what_counts_is_what_the_service_has() -> None:
     assert "the connection was cut before the service had the request" in finding.evidence.lines[2]
 
 
+def test_where_the_missing_one_was_not_even_sent_the_last_that_was_is_shown_too() -> None:
+    tale = OrderTale("x", "y", bad="w").starts("x").is_refused("w").is_refused("w").hangs()
+    finding = found(tale, "started")
+    assert finding.seen == "y was never started. It was not even sent; the last that was is w."
+    assert finding.evidence
+    assert any("A sent w as build" in line for line in finding.evidence.lines)
+
+
 def test_what_is_there_and_was_never_said_is_missing_too() -> None:
     tale = OrderTale("x", "y").starts("y").sends("x").said("A", "Started: x").ends()
     assert "never said to be started" in found(tale, "started").seen

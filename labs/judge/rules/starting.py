@@ -61,11 +61,16 @@ def every_order_started(history: History) -> Finding:
         return unknown("there were no orders")
     missing = [order for order in orders.good if not order.left]
     if missing:
-        shown = next((order for order in missing if order.says(STARTED)), missing[0])
-        tail = " It was said to be." if shown.says(STARTED) else ""
-        seen = f"{_orders(shown, missing)} never started.{tail}"
-        life = order_life(orders, shown, ending="the run ended: the service does not have it")
-        return broken(seen, life)
+        missing.sort(key=lambda order: (not order.says(STARTED), not order.tries))
+        shown, more = missing[0], []
+        seen = f"{_orders(shown, missing)} never started."
+        if shown.says(STARTED):
+            seen += " It was said to be."
+        elif not shown.tries and (last := _last_sent(orders)):
+            seen += f" It was not even sent; the last that was is {last.name}."
+            more = [last]
+        ending = f"the run ended: the service does not have {shown.name}"
+        return broken(seen, order_life(orders, shown, *more, ending=ending))
     unsaid = [order for order in orders.good if not order.says(STARTED)]
     if not unsaid:
         return KEPT
@@ -238,6 +243,11 @@ def unanswered_at_the_end(orders: Orders) -> list[Order]:
 def _hangs(request: Request) -> bool:
     held = {"come-late", "hold-answer", "hold-request"}
     return request.heard is None and any(fault.name in held for fault in request.faults)
+
+
+def _last_sent(orders: Orders) -> Order | None:
+    sent = [order for order in orders.all if order.tries]
+    return max(sent, key=lambda order: order.tries[-1].event.n, default=None)
 
 
 def _orders(shown: Order, all_: Sequence[Order]) -> str:
