@@ -22,7 +22,7 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from labs.errors import BadInput, LabError
-from labs.queue_service.client_claims import is_done
+from labs.queue_service.client_claims import is_as
 from labs.queue_service.client_requests import call_of
 from labs.queue_service.client_verbs import Verbs
 from labs.queue_service.errors import BadMessage
@@ -160,7 +160,7 @@ class QueueServiceClient(Verbs):
             raise self._no_service(call_of(operation)[0])
         if reply.repeated and isinstance(refused, ClaimLost):
             message = self.call(Find(id=operation.held.id)).message
-            if is_done(operation, message):
+            if is_as(operation, message):
                 return message.state
         raise refused
 

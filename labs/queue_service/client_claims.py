@@ -160,7 +160,7 @@ class Work:
         """Where the message is, if a try whose answer was lost has brought it there."""
         with suppress(LabError):
             message = self._call(Find(id=self.id)).message
-            return message.state if is_done(operation, message) else None
+            return message.state if is_as(operation, message) else None
         return None
 
     def _why(self, error: LabError) -> ClaimLost:
@@ -173,10 +173,10 @@ class Work:
         return ClaimLost(str(error), remedy=error.remedy)
 
 
-def is_done(operation: Ack | Nack, message: Message) -> bool:
-    """Whether a message is as this operation leaves it."""
+def is_as(operation: Ack | Nack, message: Message) -> bool:
+    """Whether a message is as this operation leaves it. Of an ack the service knows by itself."""
     if isinstance(operation, Ack):
-        return message.state is State.DONE and message.result == operation.result
+        return False
     if operation.requeue:
         return message.state is State.QUEUED
     return message.state in (State.QUEUED, State.FAILED) and message.reason == operation.reason
