@@ -183,10 +183,20 @@ def _answer(batch: Batch, one: Settle, error: LabError | None) -> State | dateti
         if isinstance(one, Extend):
             return moment(batch.now) + timedelta(seconds=one.lease_s)
         return build.state
-    if isinstance(error, ClaimLost):
-        return error
-    # Its task is over with, and so is the claim.
+    if isinstance(one, Ack) and _has_done_it(batch, build, one.held):
+        return build.state
+    is_running = build.state is State.RUNNING
+    why = f"{build.owner} has claimed it" if is_running else f"it is {build.state}"
     return ClaimLost(
-        f"The message {build.id!r:.80} is yours no longer: it is {build.state}.",
-        remedy="Let it be: it has been settled or stopped, or its lease ran out.",
+        f"The message {build.id!r:.80} is yours no longer: {why}.",
+        remedy="Let it be: it has been settled or stopped, or its lease ran out. "
+        "Extend the lease while you work, or ask for a longer one.",
     )
+
+
+def _has_done_it(batch: Batch, build: Build, held: Held) -> bool:
+    """Whether it is this claim that was acked before: the answer was lost on the way."""
+    if build.state is not State.DONE or build.owner != held.owner:
+        return False
+    task = batch.tasks(build.cluster).lookup_task(build.id)
+    return task.moves == held.move + 1

@@ -20,6 +20,8 @@ from labs.task_queue.sql_database import Database
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.5
+GRAIN_S = 0.25
+"""So soon it sees that it is to end."""
 RETRY_S = 0.5
 
 
@@ -74,6 +76,7 @@ class Listener:
             own: the name under which this instance tells; what it tells itself is no news.
         """
         self._database, self._channel, self._own, self._look = database, channel, own, look
+        self._next = 0.0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="queue-listener", daemon=True)
         self._thread.start()
@@ -89,8 +92,8 @@ class Listener:
                 if self._database.name == "postgresql":
                     self._listen()
                 else:
-                    self._closing.wait(LOOK_S)
-                    self._look()
+                    self._closing.wait(GRAIN_S)
+                    self._look_now_and_then()
             except LabError as error:
                 log.warning("Listening to other instances: %s", error)
                 self._look()  # whoever waits hears that the store is gone
@@ -104,9 +107,15 @@ class Listener:
                 driver.execute(f"LISTEN {self._channel}")
                 self._look()  # at what came before it listened
                 while not self._closing.is_set():
-                    told = list(driver.notifies(timeout=LOOK_S, stop_after=1))
-                    if not told or any(one.payload != self._own for one in told):
+                    told = list(driver.notifies(timeout=GRAIN_S, stop_after=1))
+                    if any(one.payload != self._own for one in told):
                         self._look()
+                    self._look_now_and_then()
         finally:
             with suppress(Exception):
                 connection.close()
+
+    def _look_now_and_then(self) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + LOOK_S
+            self._look()

@@ -259,11 +259,11 @@ class Model(RuleBasedStateMachine):
     @rule()
     def let_a_lease_run_out(self) -> None:
         claimed = claim(self.service, lease_s=0.001)
-        for one in claimed:
-            wait_until(
-                lambda ends=one.lease_ends: datetime.now(UTC) > ends, TIMEOUT_S, interval_s=0.002
-            )
-            self.lost.append(one)
+        self.lost += claimed
+        ends = [one.lease_ends for one in claimed]
+        wait_until(
+            lambda: all(datetime.now(UTC) > end for end in ends), TIMEOUT_S, interval_s=0.002
+        )
         self.service.call(Tick())
         after = self.dump()
         for one in claimed:
