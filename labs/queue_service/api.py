@@ -187,10 +187,11 @@ async def _send(reply: Reply, send: Send) -> int:
     """Send it; its status."""
     headers = [
         (b"content-type", reply.media_type.encode()),
-        (b"content-length", str(len(reply.body)).encode()),
+        (b"content-length", b"%d" % len(reply.body)),
         (b"cache-control", b"no-store"),
-        *((name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers),
     ]
+    for name, value in reply.headers:
+        headers.append((name.lower().encode(), value.encode("latin-1")))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})
     return reply.status

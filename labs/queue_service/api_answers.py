@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache
 from operator import attrgetter
+from types import NoneType
 from typing import Any
 
 from pydantic_core import to_json
@@ -49,10 +50,16 @@ def plain(value: Any) -> Json:
     """The value with dicts in place of dataclasses; times and states are left to `to_json`."""
     if (shape := _shape(type(value))) is not None:
         names, get = shape
-        return {name: plain(one) for name, one in zip(names, get(value), strict=True)}
+        return {
+            name: one if type(one) in _PLAIN else plain(one)
+            for name, one in zip(names, get(value), strict=True)
+        }
     if isinstance(value, list | tuple):
         return [plain(one) for one in value]
     return value
+
+
+_PLAIN = frozenset({str, int, float, bool, NoneType, datetime, State, dict})
 
 
 def camel(name: str) -> str:

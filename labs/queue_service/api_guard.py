@@ -24,6 +24,7 @@ from labs.task_queue.api_guard import BODY_WITHIN_S, TooLarge, whole_body
 MAX_BODY_BYTES = 10 * 1024 * 1024
 """As the known service."""
 NOBODY = Principal("")
+_JSON = b"application/json"
 CLOSE = (("Connection", "close"),)
 """After a refusal that leaves some of the body under way."""
 
@@ -75,8 +76,8 @@ class Guard:
         body = b""
         if route.bodies:
             headers = dict(scope["headers"])
-            kind = headers.get(b"content-type", b"application/json")
-            if kind.split(b";")[0].strip().lower() != b"application/json":
+            kind = headers.get(b"content-type", _JSON)
+            if kind != _JSON and kind.split(b";")[0].strip().lower() != _JSON:
                 raise Refused(_NO_JSON)
             body = await self.body(headers.get(b"content-length", b""), receive)
         return Asked(scope, receive, principal, body)
