@@ -37,9 +37,7 @@ def waiting(service: QueueService, n: int = 1) -> None:
     wait_until(lambda: len(service._kept) == n, TIMEOUT_S)
 
 
-def poll(
-    pool: ThreadPoolExecutor, service: QueueService, **options: Any
-) -> Future[list[Claimed]]:
+def poll(pool: ThreadPoolExecutor, service: QueueService, **options: Any) -> Future[list[Claimed]]:
     """Claim, and wait for something to claim."""
     return pool.submit(claim, service, wait_s=LONG_S, **options)
 
