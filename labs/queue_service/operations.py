@@ -227,9 +227,11 @@ class DeleteSchedule(Operation[bool]):
     job_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListSchedules(Operation[Sequence[Schedule]]):
-    """All of them, by their next run."""
+    """The first so many of them, by their next run; None: all."""
+
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

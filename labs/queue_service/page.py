@@ -123,7 +123,7 @@ class Pages:
         stats, fresh, schedules = await asyncio.gather(
             self._do(GetStats()),
             self._do(GetSamples(since=past.since(visit.now))),
-            self._do(ListSchedules()),
+            self._do(ListSchedules(limit=FEW)),
         )
         lists = await asyncio.gather(
             *(self._do(ListMessages(state=state, limit=FEW)) for state in PARTS)
@@ -142,8 +142,7 @@ class Pages:
             parts_shown=[
                 (state, COLUMNS[state], page) for state, page in zip(PARTS, lists, strict=True)
             ],
-            schedules=lambda: [_planned(one) for one in schedules[:FEW]],
-            more_schedules=len(schedules) - FEW,
+            schedules=lambda: [_planned(one) for one in schedules],
         )
 
     async def messages(self, visit: Visit, state: State | None) -> Response:
@@ -174,11 +173,11 @@ class Pages:
 
     async def schedules(self, visit: Visit) -> Response:
         """Them all, by their next run."""
-        found = await self._do(ListSchedules())
+        found = await self._do(ListSchedules(limit=MOST_SCHEDULES + 1))
         return await visit.page(
             "schedules.html",
             schedules=lambda: [_planned(one) for one in found[:MOST_SCHEDULES]],
-            more_schedules=len(found) - MOST_SCHEDULES,
+            are_more=len(found) > MOST_SCHEDULES,
         )
 
     async def replay(self, visit: Visit, form: Form) -> Response:

@@ -393,7 +393,7 @@ class QueueService:
             case GetSamples():
                 return service_reads.samples(self.store, session, operation.since)
             case ListSchedules():
-                return service_reads.schedules(self.store, session)
+                return service_reads.schedules(self.store, session, operation.limit)
             case Ping():
                 return session.run("SELECT 1", {})
         raise TypeError(f"There is no operation {operation!r:.80}.")

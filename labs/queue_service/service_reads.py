@@ -130,6 +130,7 @@ def samples(store: Store, session: Session, since: datetime) -> list[Sample]:
     ]
 
 
-def schedules(store: Store, session: Session) -> list[Schedule]:
-    """All of them."""
-    return [schedule_of(row) for row in store.run(session, store.say.schedules)]
+def schedules(store: Store, session: Session, limit: int | None) -> list[Schedule]:
+    """The first so many of them; None: all."""
+    n = ALL if limit is None else limit
+    return [schedule_of(row) for row in store.run(session, store.say.schedules, n=n)]

@@ -225,7 +225,7 @@ def _statements(d: Dialect) -> Statements:
         first_in_line="""SELECT id FROM lab_tasks WHERE queue = :line AND stage = 0
             AND wake IS NULL ORDER BY priority DESC, seq LIMIT :n""",
         schedules=f"""SELECT {", ".join(SCHEDULE_COLUMNS)} FROM lab_build_schedules
-            WHERE queue = :queue ORDER BY next_run, job_id""",
+            WHERE queue = :queue ORDER BY next_run, job_id LIMIT :n""",
         samples="""SELECT at, counts FROM lab_build_samples
             WHERE queue = :queue AND at >= :at ORDER BY at""",
     )

@@ -155,8 +155,8 @@ class Answers:
                 return self._stats()
             case GetSamples(since=since):
                 return [one for one in self.samples if one.at >= since]
-            case ListSchedules():
-                return self.schedules
+            case ListSchedules(limit=limit):
+                return self.schedules[:limit]
             case Find(id=id_):
                 return self._standing(id_)
             case ListMessages():

@@ -33,7 +33,7 @@ from labs.queue_service.auth_tokens import TokenChecker
 from labs.queue_service.errors import Overloaded
 from labs.queue_service.keys import load_private, make_pair, sign_token
 from labs.queue_service.messages import State
-from labs.queue_service.operations import Discard, Find, Replay
+from labs.queue_service.operations import Discard, Find, PutSchedule, Replay
 from labs.queue_service.page import page_router
 from labs.queue_service.page_door import LONGEST_FORM, SECRET_COOKIE
 from labs.queue_service.page_words import LONGEST_JSON, as_json, cut, lasting, legible
@@ -555,12 +555,13 @@ def test_a_token_is_kept_in_a_cookie_until_one_logs_out(doors: Doors) -> None:
     reader.page("/", 401)
 
 
-@pytest.mark.parametrize("token", ["", "a b", "a;b", "é", "x.y.z", "x" * 9000])
+@pytest.mark.parametrize("token", ["", "a b", "{}; Path=/x", "é", "x.y.z", "x" * 9000])
 def test_what_is_no_good_token_is_not_kept(doors: Doors, token: str) -> None:
     reader = Reader(Answers.busy(), doors.by_token)
     asked = reader.page("/", 401)
     secret = next(str(one["value"]) for one in asked.all("input") if one["name"] == "secret")
 
+    token = token.format(doors.token("sdapi"))
     response = reader.http.post("/login", data={"secret": secret, "token": token})
 
     assert response.status_code == 401
@@ -639,6 +640,20 @@ def test_a_store_that_is_away_is_said_on_a_page(
     assert "Running 3" in reader.page("/").words
 
 
+def test_of_many_schedules_those_are_shown_that_run_next(answers: Answers) -> None:
+    later = timedelta(hours=1)
+    answers.schedules = [
+        replace(answers.schedules[0], job_id=n, next_run=NOW + n * later) for n in range(1, 600)
+    ]
+    reader = Reader(answers)
+
+    assert "job 10 " in reader.page("/").words
+    assert "job 11 " not in reader.page("/").words
+    words = reader.page("/schedules").words
+    assert "job 500 " in words
+    assert "These are the next 500; there are more." in words
+
+
 def test_a_schedule_whose_zone_is_gone_does_not_take_the_page_with_it(answers: Answers) -> None:
     answers.schedules = [replace(answers.schedules[0], time_zone="Atlantis/Poseidonis")]
 
@@ -662,6 +677,8 @@ def test_a_real_services_queue_is_shown_and_its_failed_are_replayed(
     today = datetime.now(UTC).isoweekday()
     window = f"* * ? * {today},{today % 7 + 1}"
     put(sqlite_service, 4, 9, freeze_windows=(window,))
+    for job_id in range(20, 32):
+        sqlite_service.call(PutSchedule(job_id=job_id, cron="H H * * *", body={}))
     reader = Reader.of(create_app(sqlite_service))
 
     words = reader.page("/").words
@@ -671,6 +688,8 @@ def test_a_real_services_queue_is_shown_and_its_failed_are_replayed(
     assert "3 job 8 a build of its own job" in words
     assert re.search(r"Frozen all frozen .* 4 job 9 [\d-]+ 00:00:00 \(in ", words)
     assert "1 job 7 1 of 1 exit status 1" in words
+    assert words.count("H H * * * that is ") == 10
+    assert reader.page("/schedules").words.count("H H * * * that is ") == 12
     assert reader.send("/failed/replay", secret=reader.secret(), id="1") == "/failed?replayed=1"
     assert "State queued Place in line 1" in reader.page("/message/1").words
 
