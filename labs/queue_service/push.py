@@ -75,8 +75,6 @@ class MessageTasks(TaskQueue):
     def __init__(self, door: Door, cluster: str = "", *, wait_s: float = 0.0) -> None:
         super().__init__()
         self._door, self._cluster, self._wait_s = door, cluster, wait_s
-        self._told: set[tuple[str, int | None]] = set()
-        """What was settled by a call that was then cut off, and is tried again as a whole."""
 
     def __repr__(self) -> str:
         """Whose messages."""
@@ -122,16 +120,8 @@ class MessageTasks(TaskQueue):
         return self._claim(n, lease_s, owner, 0.0)
 
     def _settle(self, settlings: Sequence[Settling]) -> dict[str, TaskError]:
-        refused: dict[str, TaskError] = {}
-        for one in settlings:
-            if (name := (one.hold.id, one.hold.move)) in self._told:
-                continue
-            if error := self._refusal(one.hold, _settlement(one)):
-                refused[one.hold.id] = error
-            else:
-                self._told.add(name)
-        self._told.clear()
-        return refused
+        found = {one.hold.id: self._refusal(one.hold, _settlement(one)) for one in settlings}
+        return {id_: error for id_, error in found.items() if error}
 
     def _extend(self, holds: Sequence[Hold], lease_s: float) -> dict[str, TaskError]:
         return self._each(holds, lambda held: Extend(held=held, lease_s=lease_s))
