@@ -77,7 +77,7 @@ def loaded(config: uvicorn.Config) -> uvicorn.Config:
     except OSError as error:  # ssl.SSLError too
         raise BadInput(
             f"The certificate {config.ssl_certfile} can't be used: {error.strerror or error}.",
-            remedy="Give --certificate and --key as PEM files that belong to each other.",
+            remedy="Give a certificate and its key, PEM files that belong to each other.",
         ) from error
     return config
 

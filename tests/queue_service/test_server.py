@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from starlette.types import Receive, Scope, Send
 
 from labs.errors import BadInput
@@ -68,13 +76,13 @@ class Server:
 
 
 @contextmanager
-def served(**options: float) -> Iterator[Server]:
+def served(**options: Any) -> Iterator[Server]:
     """A server that ends with the block, or before."""
     app, stopping, there = App(), threading.Event(), threading.Event()
     ports: list[int] = []
 
     def run() -> None:
-        with serving(app, **options) as url:  # type: ignore[arg-type]
+        with serving(app, **options) as url:
             ports.append(urlsplit(url).port or 0)
             there.set()
             stopping.wait()
@@ -263,6 +271,52 @@ def test_a_connection_on_which_nobody_speaks_is_closed() -> None:
         assert half.recv(1) == b""
         spoken.sendall(REQUEST)
         assert answer(spoken)[1] == b"OK"
+
+
+def test_https_is_spoken_and_what_is_under_way_is_answered_there_too(tmp_path: Path) -> None:
+    certificate, key = certified(tmp_path)
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    with (
+        served(certificate=certificate, key=key) as server,
+        connected(server) as plain,
+        trusting.wrap_socket(plain, server_hostname="localhost") as line,
+    ):
+        line.sendall(REQUEST)
+        assert answer(line)[1] == b"OK"
+        line.sendall(REQUEST.replace(b"/ ", b"/slow ", 1))
+        wait_until(lambda: server.app.slow == 1, 10, what="it to be asked")
+        server.stop()
+        assert server.app.stopped.wait(10)
+        server.app.let.set()
+        assert answer(line)[1] == b"OK"
+        assert line.recv(1) == b""
+    with (
+        pytest.raises(BadInput, match="can't be used"),
+        serving(App(), certificate=key, key=certificate),
+    ):
+        pass
+
+
+def certified(folder: Path) -> tuple[Path, Path]:
+    """A certificate of localhost, and its key."""
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / "certificate.pem", folder / "key.pem"
+    files[0].write_bytes(made.public_bytes(Encoding.PEM))
+    files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return files
 
 
 def test_a_port_that_another_has_is_said_in_a_sentence(server: Server) -> None:
