@@ -163,6 +163,7 @@ LIVES_IN: dict[str, set[str]] = {
         "labs.queue_service.api_guard",
         "labs.queue_service.page",
         "labs.queue_service.page_door",
+        "labs.queue_service.page_forms",
         "labs.queue_service.server",
         "labs.request_queue.driver_api",
         "labs.task_queue.api_answers",

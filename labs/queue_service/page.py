@@ -32,7 +32,8 @@ from labs.queue_service.operations import (
     Replay,
 )
 from labs.queue_service.page_curve import Curve, Past, curve
-from labs.queue_service.page_door import Door, Form, Visit
+from labs.queue_service.page_door import Door, Visit
+from labs.queue_service.page_forms import Form
 from labs.queue_service.schedule import next_run, zone_of
 
 A = TypeVar("A")

@@ -1,15 +1,15 @@
-"""The door of the page: who asks, whether a form is the page's own, and how each page goes out.
+"""The door of the page: who asks, what becomes of a form, and how each page goes out.
 
-A browser sends its login by itself, with the forms of strangers' pages too. So a form counts if it
-comes from this page (by `Sec-Fetch-Site`, else by `Origin`) and brings back the cookie's secret:
-no instance has to know it, any can check it. All pages go out with headers that let nothing in
-from outside: no script, no style, no frame but what this request's nonce stands for.
+Requests come in, a `Visit` each, and go on to whoever makes the page, unless their sender may not
+see it, or a form is not the page's own (`page_forms`). Refusals are pages too. All pages go out
+with headers that let nothing in from outside: no script, no style, no frame but what this
+request's nonce stands for. They are made in threads, while others are served.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
+import logging
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from jinja2 import Environment
 from starlette.requests import Request
@@ -25,18 +24,14 @@ from starlette.responses import RedirectResponse, Response
 
 from labs.errors import LabError
 from labs.queue_service.auth import Authenticator, Principal
+from labs.queue_service.page_forms import SECRET_COOKIE, Form, own_form, secret_of
 from labs.queue_service.page_words import environment
-from labs.queue_service.problems import Problem, Refused, problem_of
-from labs.queue_service.shapes import MOST_AT_ONCE
+from labs.queue_service.problems import FAILED, Problem, Refused, problem_of
 from labs.task_queue.errors import Unauthorised
 
 CHANGES = "sdapi"
 """The scope that replaying and discarding need."""
-SECRET_COOKIE = "queue-service-form"  # noqa: S105 - its name
 TOKEN_COOKIE = "token"  # noqa: S105 - its name
-LONGEST_FORM = 64 * 1024
-MOST_FIELDS = MOST_AT_ONCE + 10
-SHORTEST_SECRET = 16
 TOKEN = re.compile(r"[\w.=-]{1,8192}", re.ASCII)
 POLICY = (
     "default-src 'none'; style-src 'nonce-{0}'; script-src 'nonce-{0}'; img-src data:; "
@@ -52,18 +47,9 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 
-NOT_OURS = Problem(
-    403,
-    "Forbidden",
-    "This form was not sent by this page, or the page is too old.",
-    "Load the page anew and try again. Cookies must be allowed.",
-)
-TOO_LONG = Problem(
-    413, "TooLarge", "This form is too long, or can't be read.", "Choose fewer messages at a time."
-)
 NO_SUCH_PAGE = Problem(404, "NoSuchPath", "There is no such page.", "Begin at the overview.")
 
-Form = Mapping[str, Sequence[str]]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +97,8 @@ class Visit:
         headers: Sequence[tuple[str, str]],
         values: Mapping[str, Any],
     ) -> Response:
-        secret = self.request.cookies.get(SECRET_COOKIE, "")
-        known = len(secret) >= SHORTEST_SECRET
-        secret = secret if known else secrets.token_urlsafe(24)
+        known = secret_of(self.request)
+        secret = known or secrets.token_urlsafe(24)
         html = self.door.templates.get_template(template).render(
             visit=self,
             secret=secret,
@@ -200,7 +185,7 @@ class Door:
         async def admitted(visit: Visit) -> Response:
             if not of_anybody:
                 visit = await self._admitted(visit, need)
-            return await sent(visit, await _own_form(visit.request))
+            return await sent(visit, await own_form(visit.request))
 
         return self._refusing(admitted)
 
@@ -238,7 +223,10 @@ class Door:
             except Refused as refused:
                 return await visit.refused(refused.problem)
             except LabError as error:
-                return await visit.refused(problem_of(error, self.challenges))
+                problem = problem_of(error, self.challenges)
+                if problem is FAILED:
+                    logger.exception("The page failed.")
+                return await visit.refused(problem)
 
         return endpoint
 
@@ -247,32 +235,3 @@ class Door:
             return visit
         headers = visit.request.scope["headers"]
         return replace(visit, principal=await self.authenticator.admit(headers, need))
-
-
-async def _own_form(request: Request) -> Form:
-    """What a form of this page has sent. Raises Refused: it is another's, or too long."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > LONGEST_FORM:
-            raise Refused(TOO_LONG)
-    try:
-        form = parse_qs(body.decode(), max_num_fields=MOST_FIELDS, errors="strict")
-    except ValueError:
-        raise Refused(TOO_LONG) from None
-    if not (_from_here(request) and _has_secret(request, form)):
-        raise Refused(NOT_OURS)
-    return form
-
-
-def _from_here(request: Request) -> bool:
-    """Whether the browser says that it was sent by this page; one that says nothing is old."""
-    if site := request.headers.get("sec-fetch-site"):
-        return site == "same-origin"
-    origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
-
-
-def _has_secret(request: Request, form: Form) -> bool:
-    known, told = request.cookies.get(SECRET_COOKIE, ""), form.get("secret", [""])[0]
-    return len(known) >= SHORTEST_SECRET and hmac.compare_digest(known.encode(), told.encode())

@@ -35,7 +35,7 @@ from labs.queue_service.keys import load_private, make_pair, sign_token
 from labs.queue_service.messages import State
 from labs.queue_service.operations import Discard, Find, PutSchedule, Replay
 from labs.queue_service.page import page_router
-from labs.queue_service.page_door import LONGEST_FORM, SECRET_COOKIE
+from labs.queue_service.page_forms import LONGEST_FORM, SECRET_COOKIE
 from labs.queue_service.page_words import LONGEST_JSON, as_json, cut, lasting, legible
 from labs.queue_service.passwords import PasswordFile, put_password
 from labs.queue_service.service import QueueService
