@@ -33,6 +33,7 @@ bench: venv-dev ## Measure (half an hour): qprocessor and the queues beside othe
 	@$(IN_VENV)python -m benchmarks.jobs
 	@$(IN_VENV)python -m benchmarks.requests
 	@$(IN_VENV)python -m benchmarks.tasks
+	@$(IN_VENV)python -m benchmarks.queue_service
 
 judge-score: venv-dev ## Judge the judge (hours): wrong and right programs, 50 times each
 	@$(IN_VENV)python -m benchmarks.judge_score
