@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import TimeoutError as TookTooLong
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
@@ -235,9 +236,12 @@ class QueueService:
         """Carry out all of it in one transaction; if that can't be, each in one of its own."""
         try:
             return self._write_together(asked)
-        except StoreUnreachable:
-            self._kept.let_go(asked)
-            raise
+        except StoreUnreachable as error:
+            told = [*asked, *self._kept.of(None)]
+            self._kept.let_go(told)
+            for one in told:
+                one.error = copy(error)
+            return told
         except Exception as error:
             if len(asked) == 1:
                 raise
@@ -264,7 +268,7 @@ class QueueService:
             hungry = self._carry_out(batch, asked)
             batch.settle_down()
             batch.flush()
-            fed = self._feed(batch, [*asked])
+            fed = self._feed(batch, asked, hungry)
             if batch.claimable:
                 self.store.tell_others(session, self._name)
         self.on_commit(len(asked), time.perf_counter() - begun, batch.waited_s)
@@ -317,10 +321,11 @@ class QueueService:
                 return None
         raise TypeError(f"There is no operation {operation!r:.80}.")
 
-    def _feed(self, batch: Batch, asked: Sequence[Asked]) -> list[Asked]:
-        """Let claims that wait try again, if there may be something for them."""
+    def _feed(self, batch: Batch, asked: Sequence[Asked], hungry: Sequence[Asked]) -> list[Asked]:
+        """Let claims that wait try again, if there may be something for them; whom it has fed."""
         looks = any(isinstance(one.operation, Look) for one in asked)
         waiting = self._kept.of(None if looks else batch.claimable)
+        waiting += [one for one in hungry if one.operation.cluster in batch.claimable]
         if not waiting:
             return []
         _answer(waiting, service_dispatch.claim_all(batch, _operations(waiting)))
@@ -333,12 +338,15 @@ class QueueService:
     ) -> list[Asked]:
         """Who is answered now: all but claims that found nothing and want to wait."""
         self._kept.let_go(fed)
-        kept = {id(one) for one in hungry if self._kept.keep(one)}
+        for one in hungry:
+            if not one.answer:
+                self._kept.keep(one)
         over = self._kept.over()
         self._kept.let_go(over)
         for one in over:
             one.answer = ()
-        return [*(one for one in asked if id(one) not in kept), *fed, *over]
+        told = dict.fromkeys([*asked, *fed, *over])
+        return [one for one in told if one not in self._kept]
 
     def _writer_again(self) -> None:
         """Go on where this transaction has stopped."""

@@ -26,6 +26,8 @@ LOCK_WITHIN_S = 15
 IDLE_S = 10
 """A transaction whose instance has stopped in the middle of it (a frozen machine) is undone after
 so long, and the others go on."""
+LINES_HELD = 256
+"""A claim may name any build cluster."""
 MESSAGE_PAGES = [
     (state, job, cluster) for state in (0, 1) for job in (0, 1) for cluster in (None, "", "x")
 ]
@@ -87,6 +89,8 @@ class Store:
             BadTask: its name can't be one.
         """
         if cluster not in self._lines:
+            while len(self._lines) >= LINES_HELD:  # the oldest, and never that of no cluster
+                del self._lines[list(self._lines)[1]]
             self._lines[cluster] = SqlQueue(self.database, f"{self.name}/{cluster}")
         return self._lines[cluster]
 

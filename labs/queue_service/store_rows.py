@@ -121,12 +121,26 @@ def build_of(row: Sequence[Any]) -> Build:
 
 
 def row_of(build: Build) -> dict[str, Json]:
-    """All its columns, as one of `items`."""
-    row = {name: getattr(build, name) for name in BUILD_COLUMNS}
-    row["blocked_by"] = json.dumps(build.blocked_by, separators=(",", ":"))
-    row["collapse"], row["blocks_self"] = int(build.collapse), int(build.blocks_self)
-    row["virtual"] = int(build.virtual)
-    row["job_name"], row["owner"] = escaped(build.job_name), maybe(escaped, build.owner)
+    """All its columns that are not NULL, as one of `items`."""
+    row: dict[str, Json] = {
+        "seq": build.seq,
+        "id": build.id,
+        "job_id": build.job_id,
+        "job_name": escaped(build.job_name),
+        "number": build.number,
+        "state": build.state,
+        "cluster": build.cluster,
+        "line": build.line,
+        "blocked_by": f"[{','.join(map(str, build.blocked_by))}]",
+        "collapse": int(build.collapse),
+        "blocks_self": int(build.blocks_self),
+        "virtual": int(build.virtual),
+        "enqueued_at": build.enqueued_at,
+        "due": build.due,
+    }
+    for name in ("build_id", "same_job_wait_s", *CHANGING[1:]):
+        if (value := getattr(build, name)) is not None:
+            row[name] = value
     return row
 
 

@@ -37,12 +37,14 @@ class Kept:
         """How many."""
         return len(self._until)
 
-    def keep(self, asked: Asked) -> bool:
+    def __contains__(self, asked: Asked) -> bool:
+        """Whether this one waits."""
+        return asked in self._until
+
+    def keep(self, asked: Asked) -> None:
         """Let a claim wait, if it wants to and may."""
-        if self.is_closed or asked.operation.wait_s <= 0:
-            return False
-        self._until.setdefault(asked, time.monotonic() + asked.operation.wait_s)
-        return True
+        if not self.is_closed and asked.operation.wait_s > 0:
+            self._until[asked] = time.monotonic() + asked.operation.wait_s
 
     def of(self, clusters: Iterable[str] | None) -> list[Asked]:
         """Those for these build clusters, or all; who has gone is forgotten."""

@@ -8,6 +8,7 @@ import json
 import secrets
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
@@ -203,7 +204,12 @@ def test_a_store_that_comes_back_is_used_again_by_the_same_service(
     with closing(Ground(own_postgres.url, "builds")) as ground:
         service = ground.open().start_ticking()
         put(service, 1, 1)
-        own_postgres.stop()
+        with ThreadPoolExecutor() as pool:
+            waited = pool.submit(claim, service, cluster="gpu", wait_s=10 * TIMEOUT_S)
+            wait_until(lambda: len(service._kept) == 1, TIMEOUT_S)
+            own_postgres.stop()
+            with pytest.raises(StoreUnreachable):
+                waited.result(TIMEOUT_S)
         with pytest.raises(StoreUnreachable):
             put(service, 2, 2)
         with pytest.raises(StoreUnreachable):
@@ -215,8 +221,7 @@ def test_a_store_that_comes_back_is_used_again_by_the_same_service(
         own_postgres.start()
         wait_until(lambda: _is_ready(service), TIMEOUT_S)
         assert put(service, 2, 2).created
-        waited = service.call(Claim(owner="w", cluster="gpu", wait_s=0.1))
-        assert waited == ()
+        assert claim(service, cluster="gpu", wait_s=0.1) == []
         assert [one.id for one in claim(service, 5)] == ["1", "2"]
 
 

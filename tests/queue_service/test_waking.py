@@ -121,6 +121,21 @@ def test_those_who_wait_are_fed_in_the_order_in_which_they_came(service: QueueSe
         assert [one.id for one in second.result(TIMEOUT_S)] == ["2"]
 
 
+def test_a_start_that_comes_together_with_a_claim_is_not_missed_by_it(
+    service: QueueService,
+) -> None:
+    async def trial() -> list[object]:
+        asked: list[Operation[object]] = [Claim(owner="w", wait_s=LONG_S), start(1)]
+        # The writer can't go on meanwhile, and then finds both.
+        with service.store.transaction():
+            waited = [asyncio.ensure_future(service.do(one)) for one in asked]
+            await asyncio.sleep(0)
+        return await asyncio.wait_for(asyncio.gather(*waited), TIMEOUT_S)
+
+    claims, _ = asyncio.run(trial())
+    assert [one.id for one in claims] == ["1"]  # type: ignore[attr-defined]
+
+
 # --- On an event loop, and who goes away --------------------------------------------------------
 
 
