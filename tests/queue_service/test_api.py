@@ -19,6 +19,7 @@ from labs.queue_service.messages import State
 from labs.queue_service.operations import GetStats
 from labs.queue_service.server import serving
 from labs.queue_service.service import QueueService
+from labs.task_queue.tasks import DEEPEST
 from tests.queue_service.doors import build, cluster, job, shared_service, shared_url
 from tests.queue_service.grounds import claim_one, put
 from tests.queue_service.served import asking, served
@@ -207,6 +208,18 @@ def test_fields_that_are_wrong_are_named_and_nothing_is_stored(
     assert named(http.post(MESSAGE, content=twice)) == ["jobId"]
     assert named(http.get(f"{MESSAGE}?jobId=%FF")) == ["query"]
     assert http.get(MESSAGE, params={"jobId": job}).status_code == 404
+
+
+def test_a_body_goes_out_as_it_came_in(http: httpx.Client, build: int, job: int) -> None:
+    deep = "[" * (DEEPEST - 1) + "]" * (DEEPEST - 1)
+    text = f'{{"buildId": {build}, "jobId": {job}, "deep": {deep}, "text": "ü😀 \\u00e9 <&>", '
+    text += '"big": 123456789012345678901234567890, "float": 1.0, "small": 1e-9, "none": null}'
+    assert http.post(MESSAGE, content=text).status_code == 201
+
+    found = http.get(MESSAGE, params={"buildId": build}).json()["message"]["body"]
+
+    assert found == json.loads(text)
+    assert isinstance(found["float"], float)
 
 
 def test_messages_are_listed_in_pages_newest_first(
