@@ -149,7 +149,7 @@ class Authenticator:
             )
         if credentials is None:
             raise _missing(
-                "Send the header Authorization: Bearer TOKEN."
+                "Send the header Authorization: Bearer TOKEN. One in the address is not looked at."
                 if self._tokens
                 else "Send a name and a password (HTTP Basic)."
             )

@@ -323,24 +323,24 @@ def dispatching(door: Door, worker_for: Any, **settings: Any) -> Iterator[None]:
 
 
 def test_builds_run_as_scripts_and_one_that_is_stopped_is_ended(
-    door: Door, scripts: Path, tmp_path: Path
+    service: QueueService, scripts: Path, tmp_path: Path
 ) -> None:
-    quick = start(door, 1, body={"file_name": "quick.py"})
-    bad = start(door, 2, body={"file_name": "bad.py"}, max_attempts=1)
-    slow = start(door, 3, body={"file_name": "slow.py"})
-    after = start(door, 4, job=3, body={"file_name": "quick.py"})
+    quick = start(service, 1, body={"file_name": "quick.py"})
+    bad = start(service, 2, body={"file_name": "bad.py"}, max_attempts=1)
+    slow = start(service, 3, body={"file_name": "slow.py"})
+    after = start(service, 4, job=3, body={"file_name": "quick.py"})
     workers = process_workers(scripts, state=tmp_path / "state")
-    with dispatching(door, workers, lease_s=3):
-        wait_until(lambda: message(door, quick).state is State.DONE, 30)
-        wait_until(lambda: message(door, bad).state is State.FAILED, 30)
-        assert message(door, slow).state is State.RUNNING
-        assert message(door, after).state is State.BLOCKED
-        door.call(Stop(build_id=3))
-        wait_until(lambda: message(door, after).state is State.DONE, 30)
-    result = message(door, quick).result
+    with dispatching(service, workers, lease_s=3):
+        wait_until(lambda: message(service, quick).state is State.DONE, 30)
+        wait_until(lambda: message(service, bad).state is State.FAILED, 30)
+        assert message(service, slow).state is State.RUNNING
+        assert message(service, after).state is State.BLOCKED
+        service.call(Stop(build_id=3))
+        wait_until(lambda: message(service, after).state is State.DONE, 30)
+    result = message(service, quick).result
     assert result == {"exit_code": 0, "output": "built"}
-    assert "no such file" in message(door, bad).reason
-    assert message(door, slow).state is State.STOPPED
+    assert "no such file" in message(service, bad).reason
+    assert message(service, slow).state is State.STOPPED
 
 
 class Away(DummyWorker):
