@@ -69,6 +69,9 @@ UNENCRYPTED = (
 @click.option(
     "--max-body", "max_body_bytes", metavar="BYTES", type=int, help="A longer request is refused."
 )
+@click.option(
+    "--max-waiting", metavar="N", type=int, help="So many requests wait; more are put off."
+)
 @click.option("--rate-per-s", metavar="N", type=float, help="So many requests a second of each.")
 @click.option("--rate-burst", metavar="N", type=float, help="So many at once, after a rest.")
 @click.option("--no-page", is_flag=True, help="Without the page for people at /.")
@@ -122,7 +125,13 @@ def serve(
     _who_may(settings, no_auth)
     authenticator = None if no_auth else authenticator_of(settings)
     store = _store(settings)
-    opener = partial(QueueService.at, store, settings.name, keep=settings.keep)
+    opener = partial(
+        QueueService.at,
+        store,
+        settings.name,
+        keep=settings.keep,
+        max_waiting=settings.max_waiting,
+    )
     stop = Stop()
     requests = logging.getLogger("labs.queue_service.requests")
     requests.setLevel(logging.INFO if log_requests else logging.NOTSET)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import ssl
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -84,6 +85,11 @@ class QueueServiceSettings(BaseSettings):
     max_body_bytes: int = Field(
         default=10 * 1024 * 1024, ge=1024, description="a longer request is refused (413)"
     )
+    max_waiting: int = Field(
+        default=2000,
+        ge=1,
+        description="so many requests wait for the store; others get 429",
+    )
     rate_per_s: float = Field(
         default=0.0, ge=0, description="so many requests a second of each who asks; 0: any number"
     )
@@ -91,6 +97,9 @@ class QueueServiceSettings(BaseSettings):
 
     url: str = Field(
         default=f"http://127.0.0.1:{PORT}", description="of the commands that ask a server: where"
+    )
+    ca_file: Path | None = Field(
+        default=None, description="of HTTPS: a PEM file of whom they trust; else the usual ones"
     )
     token: SecretStr | None = Field(default=None, description="which they bring")
     user: str | None = Field(default=None, description="or a name of a password file, and")
@@ -150,8 +159,16 @@ def variable_of(field: str) -> str:
     return PREFIX + field.upper()
 
 
-OF_THE_ENVIRONMENT = ("token", "user", "password", "private_key", "amqp_url", "argo_token")
-"""No flags: others on the machine could see them."""
+OF_THE_ENVIRONMENT = (
+    "ca_file",
+    "token",
+    "user",
+    "password",
+    "private_key",
+    "amqp_url",
+    "argo_token",
+)
+"""Mostly secrets: others on the machine could see flags."""
 
 
 def flag_of(field: str) -> str | None:
@@ -224,15 +241,25 @@ def client_of(settings: QueueServiceSettings, **more: Any) -> QueueServiceClient
     """A client of the service that the settings name.
 
     Raises:
-        BadInput: the address, the token or the password can't be meant.
+        BadInput: the address, the token, the password or the certificates can't be meant.
     """
     from labs.queue_service.client import QueueServiceClient
 
     token, password = settings.token, settings.password
+    trusting: ssl.SSLContext | bool = True
+    if settings.ca_file is not None:
+        try:
+            trusting = ssl.create_default_context(cafile=settings.ca_file)
+        except OSError as error:  # ssl.SSLError too
+            raise BadInput(
+                f"The certificates in {settings.ca_file} can't be read: {error.strerror or error}.",
+                remedy="Set QUEUE_SERVICE_CA_FILE to a PEM file with certificates.",
+            ) from error
     return QueueServiceClient(
         settings.url,
         token=None if token is None else token.get_secret_value(),
         user=settings.user,
         password=None if password is None else password.get_secret_value(),
+        verify=trusting,
         **more,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from labs.errors import BadInput
+from labs.queue_service.api import create_app
 from labs.queue_service.auth import Authenticator
 from labs.queue_service.configuration import (
     OF_THE_ENVIRONMENT,
@@ -22,6 +23,10 @@ from labs.queue_service.configuration import (
 )
 from labs.queue_service.keys import load_private, make_pair, sign_token
 from labs.queue_service.passwords import put_password
+from labs.queue_service.server import serving
+from labs.queue_service.service import QueueService
+from labs.task_queue.errors import StoreUnreachable
+from tests.queue_service.test_server import certified
 
 SECRET = "hunter2"
 
@@ -148,11 +153,35 @@ def test_keys_and_passwords_of_the_settings_open_the_door(
     assert load_settings(public_keys=("a", "b")).public_keys == ("a", "b")
 
 
+def test_a_client_trusts_the_certificates_that_the_settings_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = certified(tmp_path)
+    monkeypatch.setenv("QUEUE_SERVICE_CA_FILE", str(certificate))
+    with (
+        QueueService.at(f"sqlite:///{tmp_path / 'builds.db'}") as service,
+        serving(create_app(service), certificate=certificate, key=key) as url,
+    ):
+        address = url.replace("127.0.0.1", "localhost")
+        with client_of(load_settings(url=address)) as client:
+            client.ready()
+        monkeypatch.delenv("QUEUE_SERVICE_CA_FILE")
+        with (
+            client_of(load_settings(url=address), retries=0) as client,
+            pytest.raises(StoreUnreachable, match="certificate verify failed"),
+        ):
+            client.ready()
+
+
 def test_a_client_is_made_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QUEUE_SERVICE_USER", "ada")
     monkeypatch.setenv("QUEUE_SERVICE_PASSWORD", SECRET)
     with client_of(load_settings(url="queue.example:80")) as client:
         assert client.url == "http://queue.example:80/v1/"
+    monkeypatch.setenv("QUEUE_SERVICE_CA_FILE", __file__)
+    with pytest.raises(BadInput, match="certificates in"):
+        client_of(load_settings())
+    monkeypatch.delenv("QUEUE_SERVICE_CA_FILE")
     monkeypatch.setenv("QUEUE_SERVICE_TOKEN", "t")
     with pytest.raises(BadInput, match="by a token, or by a user"):
         client_of(load_settings())
