@@ -20,7 +20,9 @@ import jwt
 
 from labs.errors import BadInput
 from labs.queue_service.auth import EXPIRED, INVALID, MISSING, Principal, Token
-from labs.queue_service.auth_keys import Key, Keys, Source, source_of
+from labs.queue_service.auth_keys import Keys, source_of
+from labs.queue_service.auth_reading import Key
+from labs.queue_service.auth_sources import Source
 from labs.queue_service.keys import ALGORITHM, ASYMMETRIC, AUDIENCE
 from labs.task_queue.errors import StoreUnreachable, Unauthorised
 

@@ -19,7 +19,9 @@ from jwt.algorithms import RSAAlgorithm
 from labs.broker.ports import free_port
 from labs.errors import BadInput
 from labs.queue_service.auth import Authenticator
-from labs.queue_service.auth_keys import JwksAddress, KeyFile, source_of
+from labs.queue_service.auth_jwks import JwksAddress
+from labs.queue_service.auth_keys import source_of
+from labs.queue_service.auth_sources import KeyFile
 from labs.queue_service.auth_tokens import TokenChecker
 from labs.queue_service.keys import jwk_of, jwks, load_private, make_pair, public_pem, sign_token
 from labs.task_queue.errors import StoreUnreachable, Unauthorised
