@@ -92,6 +92,7 @@ _EXPORTS = {
     "RabbitWorker": "workers.rabbit:RabbitWorker",
     "ReleaseAll": "release:ReleaseAll",
     "ResourceLimit": "release:ResourceLimit",
+    "Route": "workers.rabbit_route:Route",
     "S3Queue": "s3:S3Queue",
     "SqlEventStore": "sql_events:SqlEventStore",
     "SqlQueue": "sql:SqlQueue",

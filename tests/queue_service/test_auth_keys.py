@@ -27,9 +27,9 @@ from labs.queue_service.keys import jwk_of, jwks, load_private, make_pair, publi
 from labs.task_queue.errors import StoreUnreachable, Unauthorised
 from labs.waiting import wait_until
 
-SOON = {"every_s": 0.1, "not_sooner_s": 0.02, "timeout_s": 2.0}
+SOON = {"every_s": 0.1, "not_sooner_s": 0.02, "timeout_s": 30.0}
 """For an address that is asked often."""
-RARELY = {"every_s": 3600.0, "not_sooner_s": 0.2, "timeout_s": 2.0}
+RARELY = {"every_s": 3600.0, "not_sooner_s": 0.2, "timeout_s": 30.0}
 """For one that is asked when a key is not known."""
 
 

@@ -330,7 +330,7 @@ def test_builds_run_as_scripts_and_one_that_is_stopped_is_ended(
     slow = start(service, 3, body={"file_name": "slow.py"})
     after = start(service, 4, job=3, body={"file_name": "quick.py"})
     workers = process_workers(scripts, state=tmp_path / "state")
-    with dispatching(service, workers, lease_s=3):
+    with dispatching(service, workers, lease_s=6):
         wait_until(lambda: message(service, quick).state is State.DONE, 30)
         wait_until(lambda: message(service, bad).state is State.FAILED, 30)
         assert message(service, slow).state is State.RUNNING
