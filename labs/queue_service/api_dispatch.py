@@ -12,6 +12,21 @@ from labs.queue_service.api_desk import Asked, Desk
 from labs.queue_service.api_routes import PREFIX, WORKER, Route, Says
 from labs.queue_service.shapes import AckWanted, ClaimWanted, ExtendWanted, NackWanted
 
+CLAIMED = {
+    "claimed": [
+        {
+            "id": "4211",
+            "buildId": 4211,
+            "jobId": 777,
+            "cluster": "",
+            "body": {"buildId": 4211, "jobId": 777, "container": "node:22"},
+            "owner": "worker-1",
+            "attempt": 1,
+            "move": 2,
+            "leaseEnds": "2030-01-31T12:01:00.000000Z",
+        }
+    ]
+}
 NOT_HELD = {404: "There is no such message", 409: "The claim is lost: it is another's by now"}
 
 
@@ -45,7 +60,9 @@ ROUTES = (
         about="Take the next messages that nothing blocks; with `waitS`, wait for some.",
         scope=WORKER,
         bodies=(ClaimWanted,),
-        answers={200: Says("What was claimed; empty, if there was nothing", Claims)},
+        answers={
+            200: Says("What was claimed; empty, if there was nothing", Claims, example=CLAIMED)
+        },
     ),
     Route(
         method="POST",

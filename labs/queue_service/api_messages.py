@@ -21,7 +21,7 @@ from labs.queue_service.api_answers import (
 )
 from labs.queue_service.api_desk import Asked, Desk
 from labs.queue_service.api_routes import PREFIX, SDAPI, Route, Says
-from labs.queue_service.messages import Enqueued, MessagePage, Standing, Stats, Stopped
+from labs.queue_service.messages import Enqueued, MessagePage, Standing, State, Stats, Stopped
 from labs.queue_service.operations import GetStats, ListSchedules
 from labs.queue_service.shapes import (
     FailedWanted,
@@ -37,6 +37,24 @@ from labs.queue_service.shapes import (
 
 MESSAGE = f"{PREFIX}/queue/message"
 REPLAYED = ("Idempotency-Replayed", "true")
+
+STARTED = {
+    "id": "4211",
+    "buildId": 4211,
+    "jobId": 777,
+    "state": "queued",
+    "created": True,
+    "replayed": False,
+    "until": None,
+    "waitsFor": None,
+    "note": "",
+}
+STANDS = {
+    "counts": {**dict.fromkeys(map(str, State), 0), "queued": 12, "running": 3, "done": 4180},
+    "workers": 3,
+    "oldestAgeS": 1.5,
+    "at": "2030-01-31T12:00:00.000000Z",
+}
 
 _STATS = GetStats()
 
@@ -130,6 +148,7 @@ ROUTES = (
             201: Says(
                 "It is stored",
                 Enqueued,
+                example=STARTED,
                 headers={
                     "Location": "Where its message is",
                     "Idempotency-Replayed": "It is the answer that the key had the first time",
@@ -172,7 +191,7 @@ ROUTES = (
         path=f"{PREFIX}/queue/stats",
         does=stats,
         about="How many messages are in each state, workers, the oldest one's age.",
-        answers={200: Says("How the queue stands", Stats)},
+        answers={200: Says("How the queue stands", Stats, example=STANDS)},
     ),
     Route(
         method="GET",

@@ -177,7 +177,10 @@ def _answer(says: Says) -> Schema:
         schema = {"type": "string"}
     elif says.kind is not None:
         schema = _any_of([_ref(kind) for kind in _each(says.kind)])
-    said: Schema = {"description": says.about, "content": {says.media_type: {"schema": schema}}}
+    content: Schema = {"schema": schema}
+    if says.example is not None:
+        content["example"] = says.example
+    said: Schema = {"description": says.about, "content": {says.media_type: content}}
     if says.headers:
         said["headers"] = {
             name: {"description": about, "schema": {"type": "string"}}

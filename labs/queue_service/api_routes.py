@@ -14,6 +14,7 @@ from typing import Any
 from labs.queue_service.api_answers import JSON, Reply
 from labs.queue_service.api_desk import Asked, Desk
 from labs.queue_service.shapes import Query, Shape
+from labs.task_queue.tasks import Json
 
 PREFIX = "/v1"
 SDAPI, WORKER = "sdapi", "worker"
@@ -30,6 +31,7 @@ class Says:
     media_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
     """Name -> what it says."""
+    example: Mapping[str, Json] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

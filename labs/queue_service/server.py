@@ -63,6 +63,7 @@ def serving(
     """
     config = uvicorn.Config(
         app,
+        interface="asgi3",
         http=Connection.made_for(silent_s),
         ws="none",
         lifespan="off",

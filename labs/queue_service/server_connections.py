@@ -73,6 +73,7 @@ class Lingering:
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport, self._loop = transport, loop
         self._closing = False
+        self.write = transport.write  # found at once: it is what is asked for most
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

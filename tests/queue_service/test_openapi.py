@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema
 import pytest
 
 from labs.queue_service import api_dispatch, api_looks, api_messages
@@ -86,6 +87,26 @@ def test_a_server_that_lets_everybody_in_does_not_say_that_it_asks() -> None:
     assert set(document(ROUTES, ('Basic realm="x"',))["components"]["securitySchemes"]) == {
         "password"
     }
+
+
+def test_each_example_is_as_its_schema_says() -> None:
+    said = document(ROUTES, ())
+    examples = 0
+    for verbs in said["paths"].values():
+        for verb in verbs.values():
+            for answer in verb["responses"].values():
+                for content in answer["content"].values():
+                    if "example" in content:
+                        examples += 1
+                        schema = {**content["schema"], "components": said["components"]}
+                        jsonschema.validate(
+                            content["example"], schema, format_checker=jsonschema.FormatChecker()
+                        )
+    assert examples == 3
+    for shape in ("StartWanted", "PeriodicWanted", "FailedWanted", "ClaimWanted"):
+        schema = said["components"]["schemas"][shape]
+        for example in schema["examples"]:
+            jsonschema.validate(example, {**schema, "components": said["components"]})
 
 
 def test_what_stands_below_a_field_in_the_code_stands_beside_it_in_the_document() -> None:
