@@ -111,6 +111,7 @@ class Authenticator:
         principal = self._known(credentials)
         if principal is None:
             flight = asyncio.wrap_future(self._flight(credentials))
+            flight.add_done_callback(_taken_note_of)
             principal = await asyncio.shield(flight)  # others may wait for the same
         return _with_scope(principal, need)
 
@@ -216,6 +217,12 @@ def _authorization(value: bytes) -> Token | Login | None:
     if words:
         raise _missing("The Authorization header can't be read: send Authorization: Bearer TOKEN.")
     return None
+
+
+def _taken_note_of(flight: asyncio.Future[Principal]) -> None:
+    """Or asyncio complains of a refusal for which nobody waits any more."""
+    if not flight.cancelled():
+        flight.exception()
 
 
 def _missing(remedy: str) -> Unauthorised:

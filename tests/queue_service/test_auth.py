@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import hashlib
 import hmac
 import json
@@ -534,6 +535,25 @@ def test_one_who_goes_away_takes_nobody_along(
 
     assert asyncio.run(two()).subject == "ann"
     lock.acquire()
+
+
+def test_an_answer_for_which_nobody_waits_any_more_is_no_trouble(
+    held: tuple[Authenticator, threading.Lock], caplog: pytest.LogCaptureFixture
+) -> None:
+    authenticator, lock = held
+
+    async def leave() -> None:
+        gone = asyncio.create_task(authenticator.admit(basic("ann", "wrong")))
+        await asyncio.sleep(0)
+        gone.cancel()
+        lock.release()
+        with pytest.raises(Unauthorised):  # who comes later hears of it
+            await authenticator.admit(basic("ann", "wrong"))
+
+    asyncio.run(leave())
+    lock.acquire()
+    gc.collect()
+    assert not caplog.records
 
 
 def test_more_passwords_than_can_be_checked_are_put_off(
