@@ -269,6 +269,9 @@ SHOWN: list[tuple[int, str, Callable[[], Tale]]] = [
         .ends()),
     (69, "said to be refused", lambda: OrderTale("x").is_told_to_wait("x").says("refused", "x")
         .ends()),
+    (69, "too many requests", lambda: OrderTale("x").asked("x").answered(429).says("refused", "x")
+        .ends()),
+    (69, "it ended when it had waited", lambda: OrderTale("x").hears_nothing("x").ends(1)),
     (70, "no answer", lambda: OrderTale("x").loses_the_request("x").says("started", "x").ends()),
     (70, "before the answer", lambda: OrderTale("x").asked("x").says("started", "x").gets("x")
         .ends()),
@@ -457,6 +460,16 @@ def test_a_new_name_at_each_try_is_a_new_one_after_a_restart_too() -> None:
 def test_a_look_that_found_nothing_to_do_with_another_name_is_no_sign() -> None:
     tale = OrderTale("x", "y").asked("y", "GET").answered(404).loses_the_answer("x", build=5)
     assert told(tale.starts("x", build=6).starts("y").ends()) == 68
+
+
+def test_who_looks_when_it_starts_again_had_lost_the_name_by_then() -> None:
+    tale = OrderTale("x").loses_the_answer("x", build=5).is_killed("x").asked("x", "GET")
+    assert told(tale.answered(404).starts("x", build=6).ends()) == 74
+
+
+def test_what_was_refused_for_its_address_shows_no_belief() -> None:
+    tale = OrderTale("x").asked("x", path="/v1/orders").answered(404).says("refused", "x")
+    assert told(tale.ends()) is None
 
 
 def test_one_name_for_all_is_more_than_one_for_what_is_alike() -> None:

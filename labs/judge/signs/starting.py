@@ -138,8 +138,7 @@ def waited_for_ever(history: History) -> bool:
 def noted_it_first(history: History) -> bool:
     """It was killed while it waited, and what it had waited for it did not send again."""
     kills = [event for event in history.struck("kill") if event.data.get("orders")]
-    later = [p for kill in kills for p in history.processes if p.started.n > kill.n]
-    return bool(later) and any(
+    return any(
         not order.left and order.tries and all(r.event.n < kill.n for r in order.tries)
         for kill in kills
         for order in Orders.of(history).good
