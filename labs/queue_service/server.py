@@ -56,7 +56,7 @@ def serving(
 
     Args:
         certificate: a PEM file; with it, and its key, HTTPS is spoken.
-        silent_s: so long a connection may be open before it has sent a request's header.
+        silent_s: so long a connection may take to send a request's header.
 
     Raises:
         BadInput: the port can't be had, or the certificate not be used.

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, ClassVar, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 LINGER_S = 2.0
 QUIET_S = 1.0
@@ -20,10 +20,10 @@ QUIET_S = 1.0
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's, which closes at once, and waits for ever for a first request."""
+    """uvicorn's, which closes at once, and waits for ever for the rest of a header."""
 
     silent_s: ClassVar[float]
-    """So long it may be open before it has sent a request's header."""
+    """So long it may take to send a request's header."""
     stopping: ClassVar[bool] = False
     """The server is about to stop: each answer is the last."""
 
@@ -35,12 +35,15 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin."""
         super().connection_made(cast(asyncio.Transport, Lingering(transport, self.loop)))
-        self.loop.call_later(self.silent_s, self._close_if_silent)
+        self.loop.call_later(self.silent_s, self._close_if_no_header_since, None)
 
     def data_received(self, data: bytes) -> None:
         """Read on; what comes after the last answer counts for nothing."""
-        if not self.transport.is_closing():
-            super().data_received(data)
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        if self.cycle is not None and self.cycle.response_complete:  # half of the next header
+            self.loop.call_later(self.silent_s, self._close_if_no_header_since, self.cycle)
 
     def on_headers_complete(self) -> None:
         """Answer a request."""
@@ -62,8 +65,8 @@ class Connection(HttpToolsProtocol):
         if self._is_idle():
             self.transport.close()
 
-    def _close_if_silent(self) -> None:
-        if self.cycle is None:
+    def _close_if_no_header_since(self, last: RequestResponseCycle | None) -> None:
+        if self.cycle is last:
             self.transport.close()
 
 

@@ -264,11 +264,19 @@ def test_who_hammers_while_it_stops_is_answered_or_refused_and_never_cut_off() -
 
 
 def test_a_connection_on_which_nobody_speaks_is_closed() -> None:
-    with served(silent_s=0.2) as server, connected(server) as half, connected(server) as spoken:
+    with (
+        served(silent_s=0.2) as server,
+        connected(server) as half,
+        connected(server) as later,
+        connected(server) as spoken,
+    ):
         half.sendall(REQUEST[:9])
-        spoken.sendall(REQUEST)
-        assert answer(spoken)[1] == b"OK"
+        for line in (later, spoken):
+            line.sendall(REQUEST)
+            assert answer(line)[1] == b"OK"
+        later.sendall(REQUEST[:9])
         assert half.recv(1) == b""
+        assert later.recv(1) == b""
         spoken.sendall(REQUEST)
         assert answer(spoken)[1] == b"OK"
 
