@@ -13,14 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
-from labs.task_queue.tasks import Json
 from labs.task_queue.workers.argo import ArgoWorker
 from labs.task_queue.workers.process import ProcessWorker
 from labs.task_queue.workers.rabbit import RabbitWorker
 from labs.task_queue.workers.rabbit_route import Route
 
 EXCHANGE = "builds"
-CLUSTER_FIELD = "buildClusterName"
 
 
 def rabbit_workers(
@@ -30,7 +28,7 @@ def rabbit_workers(
 
     Args:
         url: the broker.
-        exchange: a topic exchange; the routing key is the message's `buildClusterName`.
+        exchange: a topic exchange; the routing key is the cluster (`buildClusterName`).
         name: of this dispatcher among those at the exchange, the same after a restart. None:
             this machine's.
         make_queues: make a queue `<exchange>.<cluster>` for each cluster. False: its consumers
@@ -43,7 +41,7 @@ def rabbit_workers(
 
     def worker(cluster: str) -> RabbitWorker:
         queues = (cluster,) if make_queues else ()
-        route = Route(exchange, cluster_of, queues)
+        route = Route(exchange, lambda _: cluster, queues)
         return RabbitWorker(url, name=f"{named}.{cluster}" if cluster else named, route=route)
 
     return worker
@@ -78,9 +76,3 @@ def argo_workers(
         return ArgoWorker(whose, endpoint, namespace, token=token)
 
     return worker
-
-
-def cluster_of(body: Json) -> str:
-    """The build cluster that a message names; `""`: none."""
-    cluster = body.get(CLUSTER_FIELD) if isinstance(body, dict) else None
-    return cluster if isinstance(cluster, str) else ""

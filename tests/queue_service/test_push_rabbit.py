@@ -13,10 +13,11 @@ import pytest
 
 from labs.broker import connection
 from labs.broker.address import Address
+from labs.errors import BadInput
 from labs.queue_service.messages import State
 from labs.queue_service.operations import Find, Start, Stop
 from labs.queue_service.push_dispatch import dispatch
-from labs.queue_service.push_workers import cluster_of, rabbit_workers
+from labs.queue_service.push_workers import rabbit_workers
 from labs.queue_service.service import QueueService
 from labs.stopping import Stop as StopWish
 from labs.task_queue.stages import Stage
@@ -163,7 +164,7 @@ def make(vhost: Address) -> Iterator[Make]:
     made: list[RabbitWorker] = []
 
     def one(name: str = "one", *queues: str, **settings: Any) -> RabbitWorker:
-        route = Route("builds", cluster_of, queues)
+        route = Route("builds", lambda body: str(body.get("buildClusterName", "")), queues)
         made.append(RabbitWorker(vhost.url, name=name, route=route, **settings))
         return made[-1]
 
@@ -245,3 +246,10 @@ def test_an_exchange_that_is_of_another_kind_is_told(make: Make, vhost: Address)
     with pytest.raises(WorkerUnreachable) as told:
         make("one", "arm").poll_all_status()
     assert "builds" in str(told.value)
+
+
+def test_a_cluster_whose_queue_would_take_the_others_builds_too_has_none() -> None:
+    for cluster in ("#", "arm.*", "*.arm"):
+        with pytest.raises(BadInput, match="stand for any"):
+            rabbit_workers("amqp://localhost")(cluster)
+    assert rabbit_workers("amqp://localhost", name="one")("c#")

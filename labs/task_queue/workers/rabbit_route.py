@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from labs.task_queue.errors import BadTask
 from labs.task_queue.tasks import Json
 
 OUTCOMES = "outcomes"
@@ -19,7 +20,11 @@ OUTCOMES = "outcomes"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where messages go that are not all for the same consumers."""
+    """Where messages go that are not all for the same consumers.
+
+    Raises:
+        BadTask: a queue is to be made that would take others' messages too.
+    """
 
     exchange: str
     """A topic exchange. Consumers bind queues of their own to it; those with the dead letter
@@ -28,6 +33,15 @@ class Route:
     """A body's routing key."""
     queues: tuple[str, ...] = ()
     """For each of these keys a queue is made and bound (`queue_for`), if there is none."""
+
+    def __post_init__(self) -> None:
+        """Refuse what a topic exchange takes for a pattern."""
+        for key in self.queues:
+            if {"*", "#"} & set(key.split(".")):
+                raise BadTask(
+                    f"No queue is made for the routing key {key!r:.80}: * and # stand for any.",
+                    remedy="Take another name, or bind such a queue yourself.",
+                )
 
     @property
     def dead(self) -> str:
