@@ -58,10 +58,13 @@ class Asked:
     receive: Receive = field(repr=False)
     principal: Principal
     body: bytes = field(default=b"", repr=False)
+    _value: Json = field(default=None, repr=False)
 
     def json(self) -> Json:
         """The body. Raises BadRequest: it is no JSON."""
-        return read_json(self.body)
+        if self._value is None:
+            self._value = read_json(self.body)
+        return self._value
 
     def query(self) -> Mapping[str, str]:
         """What stands after the `?`. Raises BadRequest: it can't be read, or is there twice."""

@@ -23,6 +23,8 @@ from labs.task_queue.api_guard import BODY_WITHIN_S, TooLarge, whole_body
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 """As the known service."""
+LARGE_B = 64 * 1024
+"""A body that is longer takes long to be read."""
 NOBODY = Principal("")
 _JSON = b"application/json"
 CLOSE = (("Connection", "close"),)
@@ -70,6 +72,7 @@ class Guard:
 
         Raises:
             Refused: its body is too long, too slow, or no JSON by its name; and as `known`.
+            BadRequest: it is long, and no JSON.
             Gone: the client did not wait.
         """
         principal = await self.known(route, scope)
@@ -80,7 +83,10 @@ class Guard:
             if kind != _JSON and kind.split(b";")[0].strip().lower() != _JSON:
                 raise Refused(_NO_JSON)
             body = await self.body(headers.get(b"content-length", b""), receive)
-        return Asked(scope, receive, principal, body)
+        asked = Asked(scope, receive, principal, body)
+        if len(body) > LARGE_B:
+            await asyncio.to_thread(asked.json)  # meanwhile others are answered
+        return asked
 
     async def body(self, length: bytes, receive: Receive) -> bytes:
         """What a request brings. Raises Refused: it is too long, or too slow; Gone."""

@@ -222,6 +222,17 @@ def test_a_body_goes_out_as_it_came_in(http: httpx.Client, build: int, job: int)
     assert isinstance(found["float"], float)
 
 
+def test_a_long_body_is_read_and_refused_like_a_short_one(
+    http: httpx.Client, build: int, job: int
+) -> None:
+    long = {"buildId": build, "jobId": job, "long": ["\u0041ü"] * 100_000}
+    assert http.post(MESSAGE, json=long).status_code == 201
+    found = http.get(MESSAGE, params={"buildId": build}).json()["message"]["body"]
+    assert found == long
+    assert named(http.post(MESSAGE, json={**long, "x": "\0"})) == ["x"]
+    assert named(http.post(MESSAGE, content=json.dumps(long)[:-1])) == ["body"]
+
+
 def test_messages_are_listed_in_pages_newest_first(
     http: httpx.Client, build: int, job: int
 ) -> None:
