@@ -6,27 +6,31 @@ tests of claims.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from labs.errors import BadInput
+from labs.queue_service import admission
 from labs.queue_service import client as client_room
 from labs.queue_service.api import QueueApi, create_app
 from labs.queue_service.api_guard import Limits
 from labs.queue_service.auth import Authenticator
 from labs.queue_service.auth_tokens import TokenChecker
 from labs.queue_service.client import QueueServiceClient
+from labs.queue_service.client_requests import call_of
 from labs.queue_service.errors import BadMessage, Forbidden, Overloaded
 from labs.queue_service.keys import load_private, make_pair, sign_token
 from labs.queue_service.limits import RateLimit
 from labs.queue_service.messages import State
-from labs.queue_service.operations import Operation
+from labs.queue_service.operations import Operation, PutSchedule, Start
 from labs.queue_service.passwords import PasswordFile, put_password
 from labs.queue_service.problems import BadRequest
 from labs.queue_service.server import serving
@@ -193,14 +197,63 @@ def test_who_asks_too_often_comes_again_when_told_to_unless_that_is_too_late(
 ) -> None:
     for per_s, answered in ((1.0, True), (0.01, False)):
         app = create_app(shared_service, limits=Limits(rate=RateLimit(per_s, burst=1)))
-        with serving(app) as url, QueueServiceClient(url) as client:
+        with serving(app) as url, QueueServiceClient(url, retries=1) as client:
             client.stats()
-            if answered:
+            if answered:  # a second later: sooner would be too often again
                 client.stats()
                 continue
             with pytest.raises(Overloaded) as raised:
                 client.stats()
             assert raised.value.retry_after_s > 90
+
+
+START = Start(
+    build_id=1,
+    job_id=7,
+    body={"isPR": False, "annotations": {"team/owner": "ada"}, "priority": 5, "token": "gone"},
+    job_name="deploy",
+    disabled=True,
+    blocked_by=(7, 8),
+    collapse=False,
+    blocked_by_self=False,
+    blocked_by_same_job=False,
+    same_job_wait_s=90.0,
+    virtual=True,
+    freeze_windows=("* 0-6 ? * *",),
+    force=True,
+    cluster="arm",
+    delay_s=1.5,
+    max_attempts=7,
+    backoff_s=0.25,
+    idempotency_key="a key",
+)
+
+
+def test_what_is_asked_for_comes_out_at_the_service_s_door_as_it_went_in() -> None:
+    for start in (START, Start(build_id=1, job_id=7, body={}, blocked_by=())):
+        call, _ = call_of(start)
+        assert call.body is not None
+        said = json.loads(call.body)
+        meant = admission.start(said)
+        same: dict[str, Any] = {"body": {}, "fingerprint": "", "idempotency_key": None}
+        assert replace(meant, **same) == replace(start, **same)
+        assert call.headers["Idempotency-Key"] == (start.idempotency_key or ANY)
+
+        put = PutSchedule(job_id=7, cron="H H * * *", body={"isPR": True}, template=start)
+        call, _ = call_of(put)
+        assert call.body is not None
+        scheduled = admission.put_schedule(json.loads(call.body))
+        template: dict[str, Any] = {
+            **same,
+            "build_id": 0,
+            "job_name": "",
+            "disabled": False,
+            "force": False,
+        }
+        assert scheduled.template is not None
+        assert replace(scheduled.template, **template) == replace(start, **template)
+    assert said == {"buildId": 1, "jobId": 7, "blockedBy": []}, "what goes without saying is not"
+    assert meant.body == said
 
 
 def test_what_is_wrong_is_named_by_its_fields(

@@ -83,9 +83,10 @@ def test_who_is_interrupted_hands_the_build_back_and_what_was_not_begun(
             with work:
                 raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as raised:
         one()
 
+    assert raised.tb, "as in a notebook: it keeps the loop alive, which is never gone on with"
     for n in range(3):
         message = door.find(str(build + n)).message
         assert (message.state, message.attempts) == (State.QUEUED, 0)
@@ -230,7 +231,7 @@ def test_an_answer_that_was_lost_is_no_lost_claim(
     for work in gated.claims("w", cluster=cluster, drain=True):
         with work:
             gate.lost = 1
-        assert work.state is State.DONE
+            assert work.fail("why", final=True) is State.FAILED
 
 
 def test_a_service_that_stays_away_loses_the_claim_when_its_lease_is_over(
@@ -249,7 +250,9 @@ def test_a_service_that_stays_away_loses_the_claim_when_its_lease_is_over(
     assert gate.extends > 1
 
 
-def test_a_server_that_is_killed_and_started_again_is_waited_for(tmp_path: Path) -> None:
+def test_a_server_that_is_gone_and_comes_back_is_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     store = f"sqlite:///{tmp_path / 'builds.db'}"
     done: list[str] = []
 
@@ -265,6 +268,7 @@ def test_a_server_that_is_killed_and_started_again_is_waited_for(tmp_path: Path)
             working = threading.Thread(target=work, args=(url,))
             working.start()
             wait_until(lambda: client.find("1").message.state is State.DONE, TIMEOUT_S, what="it")
+        wait_until(lambda: "tried again" in caplog.text, TIMEOUT_S, what="it to be missed")
         with serving(create_app(service), port=int(url.rpartition(":")[2])):
             with QueueServiceClient(url) as client:
                 client.start(2, 2)

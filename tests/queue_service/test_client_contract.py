@@ -199,6 +199,8 @@ def test_a_failed_attempt_is_tried_again_until_it_is_failed_then_replayed_or_for
         door.start(build + n, job + n, cluster=cluster, max_attempts=2, backoff_s=0.0)
     one, other = door.claim("w", 2, cluster=cluster)
     assert door.nack(one, "not tried", requeue=True) is State.QUEUED
+    with pytest.raises(ClaimLost):
+        door.nack(one, "not tried", requeue=True)
     assert door.nack(other, "hopeless", final=True) is State.FAILED
     for wanted in (State.QUEUED, State.FAILED):
         (again,) = claimed_by(door, cluster)
