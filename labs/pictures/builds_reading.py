@@ -59,7 +59,7 @@ def changes_between(
     """What has happened to a message since it was looked at last: several things, perhaps."""
     changes: list[Change] = []
     ended = now.state in ENDED
-    if before is None:
+    if before is None and now.ended_at != now.enqueued_at:
         came_late = ended or now.state is State.RUNNING
         first = State.QUEUED if came_late else now.state
         changes.append(Change(second(now.enqueued_at), first, "" if came_late else why(now)))

@@ -61,9 +61,14 @@ def assert_its_points(run: Run) -> None:
     assert "deploy is blocked" in run.words("run-blocked")
     assert run.value("gap_s") >= 0
     assert "blocked (by job" in run.pictures("run-blocked")[-1]
-    # Five pushes: the first and the last are run.
-    assert run.value("dict(ends)") == {"done": 2, "collapsed": 3}
-    assert run.pictures("run-collapse")[-1].count("collapsed (into") == 3
+    # Five pushes: the first and the last are run; in between, only what a slow caller gave time to.
+    ends = run.value("dict(ends)")
+    assert set(ends) == {"done", "collapsed"}
+    assert sum(ends.values()) == 5
+    assert ends["collapsed"] >= 2
+    drawn = run.pictures("run-collapse")[-1]
+    assert drawn.count("collapsed (into") == ends["collapsed"]
+    assert "done at" in drawn.split("05: ")[1], "the last push is not for nothing"
     # One is frozen at a time; the urgent one passes it by.
     assert run.value("[frozen_ones, forced['state']]") == [1, "queued"]
     assert "frozen from" in run.pictures("outcome-freeze")[0]

@@ -61,6 +61,11 @@ def test_what_began_and_ended_between_two_looks_is_not_lost() -> None:
     assert [change.at_s for change in one.changes] == [0.0, 0.1, 0.2]
 
 
+def test_what_ended_as_it_came_was_never_queued() -> None:
+    (one,) = seen((0.5, message(1, State.COLLAPSED, replaced_by="2", ended_at=NOON)))
+    assert one.changes == (Change(0.0, State.COLLAPSED, "into 2"),)
+
+
 def test_an_attempt_that_failed_and_its_second_claim_are_two_bars() -> None:
     first = message(1, State.RUNNING, owner="alice", started_at=at(1))
     again = message(1, State.QUEUED, started_at=at(1))
@@ -81,6 +86,12 @@ def test_the_build_that_took_the_place_is_named_and_connected() -> None:
     picture = draw_builds(rows)
     assert "collapsed (into 2) at 1.00 s" in picture.text
     assert picture.svg.count('stroke-dasharray="3 2"') == 1
+
+
+def test_builds_stand_in_the_order_in_which_they_were_enqueued() -> None:
+    late, early = message(1, State.QUEUED, enqueued_at=at(0.5)), message(2, State.QUEUED)
+    rows = builds_of([Look(at(1), [late, early])], start=NOON)
+    assert [one.name for one in rows] == ["2", "1"]
 
 
 def test_a_change_that_is_told_late_does_not_come_before_what_was_seen() -> None:
