@@ -1,8 +1,8 @@
 """The copies of a learner's program while a trial runs: started, listened to, waited for, ended.
 
 `Copies` is what all trials have in common, whatever the program talks to: on RabbitMQ
-(`labs.judge.trial`) or on a partitioned log (`labs.judge.log_trial`). It knows processes,
-the journal and patience, and nothing of brokers; what a kind of trial adds are the
+(`labs.judge.trial`), on a partitioned log (`labs.judge.log_trial`) or anything else. It knows
+processes, the journal and patience, and nothing of brokers; what a kind of trial adds are the
 few methods that are abstract here.
 
 Waiting never accuses a slow machine: a trial gives up only when all is quiet (no

@@ -24,13 +24,17 @@ from labs.judge.copies import Copies, write_first
 from labs.judge.orders import Orders
 from labs.judge.plan import Plan, Setting
 from labs.judge.program import CannotStart
+from labs.judge.pulse import Pulse
 from labs.judge.service_door import Door
 from labs.judge.service_ground import ServiceGround
+from labs.judge.signs.starting import came_too_soon
 
 TIMEOUT_S = 1.0
 """So long a program is told to wait for an answer."""
 EACH_RUNS = {"screwdriver.cd/collapseBuilds": False}
 """Who orders a job twice wants it twice: a newer build does not take an older one's place."""
+STALL_S = 0.8
+"""Where the machine stands still for so long, a program may give up an answer that was given."""
 NO_JOB = 0
 """Ids are positive."""
 
@@ -79,6 +83,7 @@ class ServiceTrial(Copies):
         self.lines = list(_orders([body for one in bodies for body in one], plan, source))
         """The orders, as they stand in the file."""
         self._door: Door
+        self._pulse = Pulse(self.now_s, STALL_S)
         self._orders = Orders.of(self.history)
 
     # --- The service --------------------------------------------------------------------------
@@ -101,7 +106,8 @@ class ServiceTrial(Copies):
         text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in self.lines)
         self._file.write_text(text, encoding="utf-8")
         (copy,), faults = self.plan.copies, self.plan.service_faults
-        with Door(self.ground, self.journal, self.drain, self.given, faults, copy) as self._door:
+        door = Door(self.ground, self.journal, self.drain, self.given, faults, copy)
+        with self._pulse, door as self._door:
             yield
 
     @property
@@ -137,11 +143,15 @@ class ServiceTrial(Copies):
         """Nothing is hidden: all that comes to the service comes through the door."""
 
     def look_a_last_time(self) -> None:
-        """Take down what is in the service's store."""
+        """Take down what is in the service's store, and whether the machine may be to blame."""
         for one in self.ground.stored():
             data = {"body": one.order, "order": one.order, "build": one.build, "state": one.state}
             self.journal.append("left", data={"queue": "queue-service", **data})
         super().catch_up()
+        if self._pulse.stalls and came_too_soon(self.history):
+            what = "an answer was given while the machine stood still"
+            self.note("trouble", what=what)
+            self.note("fault-missed", fault="busy", why=what, by_chance=True)
 
     def is_connected(self, copy: str) -> bool:
         """Whether it runs and has sent a request by now: between two it may have no connection."""

@@ -23,6 +23,8 @@ from labs.judge.history import History
 from labs.judge.judging import judge_journals
 from labs.judge.leftovers import left_by_killed_checks
 from labs.judge.orders import Order, Orders
+from labs.judge.rules.finding import KEPT
+from labs.judge.rules.starting import waits_as_told
 from labs.judge.service_door import Door
 from labs.judge.service_faults import Busy, ComeLate, LoseAnswer, LoseRequest, Restart, ServiceFault
 from labs.judge.service_ground import ServiceGround
@@ -343,6 +345,18 @@ def test_who_sends_all_at_once_is_killed_once_with_all_that_waits(tmp_path: Path
         verdict.outcome for verdict in judge_journals([events]).verdicts if not verdict.seen
     }
     assert outcomes == {Outcome.KEPT}
+
+
+@pytest.mark.slow
+def test_who_came_too_soon_while_the_machine_stood_still_is_not_accused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labs.judge.service_trial.STALL_S", 0.0)
+    command = [sys.executable, str(PROGRAMS / "wrong_73_comes_at_once.py")]
+    (events,) = run(command, tmp_path, only=["restarted"])
+    assert waits_as_told(History.of(events)) not in (None, KEPT)
+    assert judge_journals([events]).outcome is Outcome.UNKNOWN
+    assert engine.missed_by_chance(events), "it is tried again"
 
 
 def test_without_the_service_nothing_can_be_said_and_a_sentence_says_why(
