@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
@@ -18,6 +17,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, Field, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
+from labs.queue_service import messages
 from labs.queue_service.api_answers import JSON, camel
 from labs.queue_service.api_routes import Route, Says
 from labs.queue_service.problems import MEDIA_TYPE
@@ -240,10 +240,8 @@ def _values(kinds: Iterable[type]) -> Schema:
 @cache
 def _docs() -> Mapping[tuple[str, str], Schema]:
     """(class, field) -> what stands below it in `messages`."""
-    from labs.queue_service import messages
-
     found = {}
-    tree = ast.parse(textwrap.dedent(inspect.getsource(messages)))
+    tree = ast.parse(inspect.getsource(messages))
     for kind in tree.body:
         if not isinstance(kind, ast.ClassDef):
             continue
