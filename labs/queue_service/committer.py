@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
@@ -24,6 +25,11 @@ log = logging.getLogger(__name__)
 TAKEN_AT_ONCE = 256
 """Of each kind: so that a round never is long for those who come next."""
 RETRY_AFTER_S = 1.0
+SEVERAL = 4
+GATHER_S = 0.003
+"""So long a round waits for those who were answered by one of `SEVERAL` to ask again: rounds are
+fewer, each for more, and the threads that ask and this one take Python's lock less often from each
+other. Who asks alone never waits for it."""
 
 
 class Asked:
@@ -128,7 +134,10 @@ class Committer:
     def _run(self) -> None:
         while taken := self._take():
             self._tell(self._carried_out(taken))
+            were_several = len(taken) >= SEVERAL
             del taken  # while it waits for more, it holds nobody's body
+            if were_several and not self._closing:
+                time.sleep(GATHER_S)
 
     def _take(self) -> list[Asked]:
         """All that wait, up to a limit; none once it is closed and all is done."""
