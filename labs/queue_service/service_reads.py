@@ -7,7 +7,7 @@ position is counted only up to `COUNTED`: no answer costs more with a million me
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +28,7 @@ from labs.queue_service.store import Store
 from labs.queue_service.store_rows import message_of, moment, schedule_of
 from labs.task_queue.sql_database import Session
 from labs.task_queue.sql_values import time_of
+from labs.task_queue.tasks import Json
 
 ALL = 2**62
 LOOKED_AT = 100
@@ -36,25 +37,33 @@ LOOKED_AT = 100
 
 def find_all(store: Store, session: Session, asked: Sequence[Find]) -> list[Standing | LabError]:
     """Look messages up, each by its id or its job."""
+    ids = {one.id for one in asked if one.id is not None}
     jobs = {one.job_id for one in asked if one.id is None and one.job_id is not None}
-    newest = {row[0]: row[1] for row in store.by_key(session, store.say.newest, jobs)}
-    wanted = [one.id if one.id is not None else newest.get(one.job_id) for one in asked]
-    rows = store.by_key(session, store.say.messages, {id_ for id_ in wanted if id_})
-    found = {message.id: message for message in map(message_of, rows)}
+    by_id = {one.id: one for one in _messages(store, session, store.say.messages, ids)}
+    newest: dict[int | None, Message] = {
+        one.job_id: one for one in _messages(store, session, store.say.newest, jobs)
+    }
+    found = [newest.get(one.job_id) if one.id is None else by_id.get(one.id) for one in asked]
     lines = {
         cluster: _first_in_line(store, session, cluster)
-        for cluster in {one.cluster for one in found.values() if one.state is State.QUEUED}
+        for cluster in {one.cluster for one in found if one and one.state is State.QUEUED}
     }
     return [
-        _standing(found[id_], lines) if id_ in found else _unknown(one)
-        for one, id_ in zip(asked, wanted, strict=True)
+        _unknown(one) if message is None else _standing(message, lines)
+        for one, message in zip(asked, found, strict=True)
     ]
+
+
+def _messages(
+    store: Store, session: Session, statement: str, keys: Iterable[Json]
+) -> Iterable[Message]:
+    return map(message_of, store.by_key(session, statement, keys))
 
 
 def _first_in_line(store: Store, session: Session, cluster: str) -> dict[str, int]:
     line = store.line(cluster).name
-    rows = store.run(session, store.say.first_in_line, line=line, n=COUNTED)
-    return {row[0]: i for i, row in enumerate(rows, 1)}
+    ((ids,),) = store.run(session, store.say.first_in_line, line=line, n=COUNTED)
+    return {id_: i for i, id_ in enumerate(json.loads(ids or "[]"), 1)}
 
 
 def _standing(message: Message, lines: dict[str, dict[str, int]]) -> Standing:

@@ -52,6 +52,9 @@ _BY_ID = "id = v.key AND queue || '' = :queue"
 else go through all of the queue."""
 _BUILD_BY_KEY = "b.id = v.key AND b.queue || '' = :queue"
 _BOTH_BY_KEY = f"{_BUILD_BY_KEY} AND t.queue = b.line AND t.id = b.id"
+_NEWEST_OF_JOB = """b.id = (SELECT n.id FROM lab_builds AS n
+        WHERE n.queue = :queue AND n.job_id = v.key ORDER BY n.seq DESC LIMIT 1)
+    AND b.queue || '' = :queue AND t.queue = b.line AND t.id = b.id"""
 _JOB_BY_KEY = "j.queue = :queue AND j.job_id = v.key"
 _KEPT = "k.key, k.fingerprint, k.answer"
 _BY_KEY = "k.queue = :queue AND k.key = v.key AND k.until + 0 > :at"
@@ -97,7 +100,9 @@ class Statements:
     oldest: str
     messages: str
     newest: str
+    """As `messages`, by jobs: the newest of each."""
     first_in_line: str
+    """Their ids, in their order, as one JSON array."""
     schedules: str
     samples: str
 
@@ -220,10 +225,11 @@ def _statements(d: Dialect) -> Statements:
             JOIN lab_tasks AS t ON t.queue = b.line AND t.id = b.id
             WHERE t.stage + 0 = 0 AND t.wake IS NULL ORDER BY t.due LIMIT 1""",
         messages=f"""SELECT {told or MESSAGE} FROM {_found(d, KEY, _BOTH, _NAMED, _BOTH_BY_KEY)}""",
-        newest=f"""SELECT v.key, (SELECT id FROM lab_builds WHERE queue = :queue
-            AND job_id = v.key ORDER BY seq DESC LIMIT 1) FROM ({d.items(NUMBER)}) AS v""",
-        first_in_line="""SELECT id FROM lab_tasks WHERE queue = :line AND stage = 0
-            AND wake IS NULL ORDER BY priority DESC, seq LIMIT :n""",
+        newest=f"""SELECT {told or MESSAGE} FROM
+            {_found(d, NUMBER, _BOTH, _NAMED, _NEWEST_OF_JOB)}""",
+        first_in_line=f"""SELECT CAST({"json_agg" if d.locked else "json_group_array"}(id) AS text)
+            FROM (SELECT id FROM lab_tasks WHERE queue = :line AND stage = 0 AND wake IS NULL
+                ORDER BY priority DESC, seq LIMIT :n) AS heads""",
         schedules=f"""SELECT {", ".join(SCHEDULE_COLUMNS)} FROM lab_build_schedules
             WHERE queue = :queue ORDER BY next_run, job_id LIMIT :n""",
         samples="""SELECT at, counts FROM lab_build_samples
