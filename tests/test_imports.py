@@ -141,6 +141,7 @@ LIVES_IN: dict[str, set[str]] = {
         "labs.queue_service.api_openapi",
         "labs.queue_service.configuration",
         "labs.queue_service.shapes",
+        "labs.queue_service.shapes_verbs",
         "labs.request_queue.configuration",
         "labs.request_queue.driver_api",
         "labs.task_queue.api_known",
@@ -182,6 +183,7 @@ LIVES_IN: dict[str, set[str]] = {
     "pydantic_core": {
         "labs.queue_service.api_answers",
         "labs.queue_service.shapes",
+        "labs.queue_service.shapes_verbs",
         "labs.settings",
     },
     "yaml": {"labs.settings"},

@@ -44,25 +44,27 @@ from labs.queue_service.problems import BadRequest, Wrong
 from labs.queue_service.schedule import next_run
 from labs.queue_service.shapes import (
     LONGEST_KEY,
-    AckWanted,
     Annotations,
     Body,
+    JobWanted,
+    PeriodicWanted,
+    StartWanted,
+    StopWanted,
+)
+from labs.queue_service.shapes_json import MOST_NAMED, REMEDY, named
+from labs.queue_service.shapes_verbs import (
+    AckWanted,
     ClaimWanted,
     ExtendWanted,
     FailedWanted,
     FindWanted,
     HeldWanted,
-    JobWanted,
     ListWanted,
     NackWanted,
-    PeriodicWanted,
     Query,
     SamplesWanted,
-    StartWanted,
-    StopWanted,
     TypeWanted,
 )
-from labs.queue_service.shapes_json import MOST_NAMED, REMEDY, named
 from labs.task_queue.tasks import Json, admitted_reason
 
 M = TypeVar("M", bound=BaseModel)

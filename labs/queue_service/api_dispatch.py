@@ -10,7 +10,7 @@ from labs.queue_service import admission
 from labs.queue_service.api_answers import Claims, Extended, Reply, Settled, said
 from labs.queue_service.api_desk import Asked, Desk
 from labs.queue_service.api_routes import PREFIX, WORKER, Route, Says
-from labs.queue_service.shapes import AckWanted, ClaimWanted, ExtendWanted, NackWanted
+from labs.queue_service.shapes_verbs import AckWanted, ClaimWanted, ExtendWanted, NackWanted
 
 CLAIMED = {
     "claimed": [

@@ -23,15 +23,12 @@ from labs.queue_service.api_desk import Asked, Desk
 from labs.queue_service.api_routes import PREFIX, SDAPI, Route, Says
 from labs.queue_service.messages import Enqueued, MessagePage, Standing, State, Stats, Stopped
 from labs.queue_service.operations import GetStats, ListSchedules
-from labs.queue_service.shapes import (
+from labs.queue_service.shapes import JobWanted, PeriodicWanted, StartWanted, StopWanted
+from labs.queue_service.shapes_verbs import (
     FailedWanted,
     FindWanted,
-    JobWanted,
     ListWanted,
-    PeriodicWanted,
     SamplesWanted,
-    StartWanted,
-    StopWanted,
     TypeWanted,
 )
 

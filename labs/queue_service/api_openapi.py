@@ -21,7 +21,8 @@ from labs.queue_service import messages
 from labs.queue_service.api_answers import JSON, camel
 from labs.queue_service.api_routes import Route, Says
 from labs.queue_service.problems import MEDIA_TYPE
-from labs.queue_service.shapes import LONGEST_KEY, Query
+from labs.queue_service.shapes import LONGEST_KEY
+from labs.queue_service.shapes_verbs import Query
 
 Schema = dict[str, Any]
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from labs.queue_service.api_answers import JSON, Reply
 from labs.queue_service.api_desk import Asked, Desk
-from labs.queue_service.shapes import Query, Shape
+from labs.queue_service.shapes import Shape
+from labs.queue_service.shapes_verbs import Query
 from labs.task_queue.tasks import Json
 
 PREFIX = "/v1"
