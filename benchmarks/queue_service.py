@@ -103,7 +103,7 @@ def load_of(name: str) -> Load:
     """A load by its name; starts are of builds that no run before it had."""
     if name in LOOKS:
         settings = {"LOOK": LOOKS[name], "FIRST": f"{FILLED_FROM}", "BUILDS": "1000"}
-        return Load("look", LOW, settings=settings)
+        return Load("look", HIGH, settings=settings)
     first = FILLED_FROM + next(runs) * BUILDS_A_RUN
     jobs = "100" if name == SHARED else "0"
     connections = LOW if name == START_LOW else HIGH
@@ -128,6 +128,7 @@ def measure(
 def figure(ground: Ground, name: str, told: Sequence[Told], empty: Sequence[Told]) -> Figure:
     """The medians of the rounds."""
     cost = [before.rate / one.rate for one, before in zip(told, empty, strict=True)]
+    is_empty = told is empty
     return Figure(
         store=ground.store,
         stored=ground.stored,
@@ -135,7 +136,7 @@ def figure(ground: Ground, name: str, told: Sequence[Told], empty: Sequence[Told
         rate=statistics.median(one.rate for one in told),
         p50_ms=statistics.median(one.p50_ms for one in told),
         p99_ms=statistics.median(one.p99_ms for one in told),
-        cost=statistics.median(cost) if ground.stored else None,
+        cost=None if is_empty else statistics.median(cost),
     )
 
 
@@ -231,7 +232,7 @@ def show(results: Results, goals: Sequence[Goal]) -> None:
         shown = [f"{ms:.1f}" for ms in (took.p50_ms, took.p99_ms, took.most_ms)]
         table.add_row(name, *shown)
     console.print(table)
-    table = Table("", "a second", title="Dispatch: four workers claim and settle one by one")
+    table = Table("", "a second", title="Dispatch: 16 workers claim and settle one by one")
     table.add_row("alone", f"{results.busy.alone:,.0f}")
     table.add_row("beside starts at full speed", f"{results.busy.beside:,.0f}")
     table.add_row("these starts", f"{results.busy.enqueued:,.0f}")

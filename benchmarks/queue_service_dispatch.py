@@ -2,7 +2,7 @@
 
 On an idle queue a claim waits (long poll) on a connection of its own; then a build is posted on
 another, to the same instance or to another one on the same store. On a busy one wrk posts as fast
-as it can, while workers (wrk too, four of them, one message at a time) claim and settle.
+as it can, while workers (wrk too, sixteen of them, one message at a time) claim and settle.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from benchmarks.queue_service_load import Load, Told, Wrk, told
 
 IDLE_FROM = 9_000_000_000
-WORKERS = 4
+WORKERS = 16
 WAITED_S = 20
 SETTLE_S = 0.05
 """Between a claim's request and the build's, so that it waits when that comes."""
