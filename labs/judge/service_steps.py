@@ -22,6 +22,8 @@ MOST_TRIES = 8
 """Whoever sends an order more often has shown what there is to see; a bad one, half as often."""
 WATCHED_S = 2.5
 """So long it is watched all the same: whether the others are held up by it."""
+ARRIVES_S = 0.1
+"""What a program had sent before it stood still is at the door by then."""
 HELD = ("hold-answer", "hold-request")
 
 
@@ -37,7 +39,7 @@ class KillWhileItWaits:
             trial.wait("fault", wanted, quiet_s=QUIET_S, away_s=START_S)
         if trial.running() and _held(trial):
             trial.programs[copy].pause()
-            trial.catch_up()
+            trial.pause(ARRIVES_S)
             if held := [hold for hold in _held(trial) if _waits(trial, hold)]:
                 trial.kill(copy, {"orders": [hold.data["order"] for hold in held]})
                 trial.start(copy)

@@ -339,7 +339,11 @@ def test_who_sends_all_at_once_is_killed_with_all_that_waits(tmp_path: Path) -> 
     (events,) = run(command, tmp_path, only=["killed"])
     history = History.of(events)
     kills = history.struck("kill")  # mostly one, which strikes both
-    assert sum(len(kill.data["orders"]) for kill in kills) == 2
+    killed = {order for kill in kills for order in kill.data["orders"]}
+    assert killed == {
+        event.data["order"] for event in history.struck("hold-answer", "hold-request")
+    }
+    assert len(killed) == 2
     assert not history.noted("fault-missed")
     outcomes = {
         verdict.outcome for verdict in judge_journals([events]).verdicts if not verdict.seen
