@@ -86,6 +86,7 @@ def _take(
             batch.move(build, State.QUEUED)
             continue
         build.owner = claim.owner
+        batch.change(build)
         yield (
             i,
             Claimed(

@@ -11,7 +11,7 @@ import pytest
 
 from labs.queue_service.errors import UnknownMessage
 from labs.queue_service.messages import State
-from labs.queue_service.operations import Ack, Claim, Extend, GetStats, Held, Nack, Tick
+from labs.queue_service.operations import Ack, Claim, Extend, GetStats, Held, Nack, Stop, Tick
 from labs.queue_service.service import QueueService
 from labs.task_queue.errors import BadTask, ClaimLost
 from labs.task_queue.tasks import GAVE_UP
@@ -161,3 +161,16 @@ def test_an_operation_that_fails_them_all_fails_alone(service: QueueService) -> 
 
 def test_a_claim_of_nothing_is_answered_at_once(service: QueueService) -> None:
     assert service.call(Claim(owner="w")) == ()
+
+
+def test_a_build_claimed_past_one_that_was_parked_knows_its_owner_and_can_be_stopped(
+    service: QueueService,
+) -> None:
+    put(service, 1, 1)
+    put(service, 2, 2)
+    put(service, 3, 2, blocked_by=(1,))
+    put(service, 4, 1, blocked_by=(2, 1))
+    claimed = claim(service, 4, owner="ada")
+    assert [look(service, one.id).owner for one in claimed] == ["ada"] * len(claimed)
+    for one in claimed:
+        assert service.call(Stop(build_id=int(one.id))).was is State.RUNNING
