@@ -121,8 +121,7 @@ class Desk:
         try:
             answer = await self.service.do(operation)
         except StoreUnreachable as error:
-            self.store_is_away(error)
-            raise
+            raise self.store_is_away(error) from error
         self.store_answers()
         return answer
 
@@ -141,15 +140,10 @@ class Desk:
         try:
             await asyncio.wait_for(asyncio.shield(self._asking), READY_WITHIN_S)
         except TimeoutError:
-            error = StoreUnreachable(
-                f"The store has not answered within {READY_WITHIN_S:g} s.",
-                remedy="Look after it; the service goes on as soon as it answers.",
-            )
-            self.store_is_away(error)
-            raise error from None
+            late = StoreUnreachable(f"It has not answered within {READY_WITHIN_S:g} s.")
+            raise self.store_is_away(late) from None
         except StoreUnreachable as error:
-            self.store_is_away(error)
-            raise
+            raise self.store_is_away(error) from error
         self.store_answers()
 
     async def claim(self, claim: Claim, asked: Asked) -> Sequence[Claimed]:
@@ -197,8 +191,17 @@ class Desk:
             self._away = False
             logger.warning("The store answers again.")
 
-    def store_is_away(self, error: LabError) -> None:
-        """Say in the log that it is away: once, not for each request."""
+    def store_is_away(self, error: LabError) -> StoreUnreachable:
+        """Say in the log that it is away: once, not for each request.
+
+        Returns:
+            What whoever has asked is told: not where the store is.
+        """
         if not self._away:
             self._away = True
             logger.warning("The store does not answer; requests get 503 meanwhile. %s", error)
+        return StoreUnreachable(
+            "The store does not answer.",
+            remedy="Come again in a moment; a build is not enqueued twice. The service goes on as "
+            "soon as its store answers; its log says more.",
+        )
