@@ -22,9 +22,10 @@ from labs.task_queue import tasks
 from labs.task_queue.errors import ClaimLost, TaskError
 from labs.task_queue.tasks import Fail, Success
 
-LOOKS = 5
+LOOKS = 6
 """So often a claim looks further down the line, past what has turned out to be blocked."""
-FEWEST_LOOKED_AT = 20
+LOOKED_AT = 20
+"""So many messages at least from the second look on, and twice as many with each."""
 
 Settle = Extend | Ack | Nack
 
@@ -53,25 +54,31 @@ def claim_all(batch: Batch, claims: Sequence[Claim]) -> list[tuple[Claimed, ...]
 
 def _lots(batch: Batch, cluster: str, wanted: int) -> Iterator[list[Build]]:
     """The messages that may run, up to so many, a look at a time; those that may not are parked."""
+    n = wanted
     for _ in range(LOOKS):
-        ids = [id_ for id_, _ in batch.tasks(cluster).peek(wanted)]
+        ids = [id_ for id_, _ in batch.tasks(cluster).peek(n)]
         batch.absorb()
         batch.load(ids)
-        found = []
+        found: list[Build] = []
+        parked = 0
         for build in filter(None, map(batch.find, ids)):
-            why = rules.blocked_by_running(build, batch.job, batch.now)
-            if why is None:
+            if len(found) == wanted:
+                break
+            if why := rules.blocked_by_running(build, batch.job, batch.now):
+                batch.park(build, why)
+                parked += 1
+            else:
                 batch.move(build, State.RUNNING)
                 found.append(build)
-            else:
-                batch.park(build, why)
             batch.forget_line(build.job_id)
         yield found
         wanted -= len(found)
-        if not wanted or len(found) == len(ids):
+        if not wanted or not parked:
             return
         batch.settle_down()
         batch.flush()
+        n = max(wanted, LOOKED_AT, 2 * n)
+    batch.claimable.add(cluster)  # whoever can wait looks further at once
 
 
 def _take(

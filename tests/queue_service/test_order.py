@@ -67,8 +67,8 @@ def test_a_delayed_message_is_queued_and_not_yet_claimed(service: QueueService) 
     found = service.call(Find(id="1"))
     assert (found.message.state, found.position) == (State.QUEUED, None)
     assert found.message.due > datetime.now(UTC) + timedelta(minutes=50)
-    put(service, 2, 2, delay_s=0.05)
     assert ids(service) == []
+    put(service, 2, 2, delay_s=0.05)
     wait_until(lambda: ids(service) == ["2"], TIMEOUT_S)
 
 
@@ -462,3 +462,15 @@ def test_messages_are_listed_newest_first_page_by_page_by_what_is_asked(
     assert [one.id for one in of_job.messages] == ["6", "4"]
     with pytest.raises(BadMessage, match="no place in a list"):
         service.call(ListMessages(after="x"))
+
+
+def test_a_claim_finds_the_one_message_that_can_run_behind_many_that_can_not(
+    service: QueueService,
+) -> None:
+    put(service, 1, 1)
+    for build in range(2, 60):
+        put(service, build, build, blocked_by=(1,))
+    put(service, 60, 60)
+    assert ids(service, 1) == ["1"]
+    assert ids(service, 1) == ["60"]
+    assert ids(service, 1) == []
