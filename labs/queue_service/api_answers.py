@@ -48,7 +48,8 @@ def refused(problem: Problem) -> Reply:
 
 def plain(value: Any) -> Json:
     """The value with dicts in place of dataclasses; times and states are left to `to_json`."""
-    if (shape := _shape(type(value))) is not None:
+    shape = _shape(type(value))  # type: ignore[arg-type]  # mypy takes no type for hashable
+    if shape is not None:
         names, get = shape
         return {
             name: one if type(one) in _PLAIN else plain(one)

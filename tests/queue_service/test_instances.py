@@ -19,7 +19,6 @@ from labs.queue_service.operations import Start
 from labs.queue_service.service import QueueService
 from tests.queue_service.ledger import Ledger, Load
 
-
 pytestmark = pytest.mark.slow
 
 
