@@ -54,8 +54,6 @@ class Work:
         self._lease_ends = time.monotonic() + lease_s
         self._over = False
         self._lock = threading.Lock()
-        self.let_go_of_others: Callable[[], None] = lambda: None
-        """Called when a block has failed: whoever has a loop around it may never come back."""
 
     def __repr__(self) -> str:
         """Which message; its body may hold secrets."""
@@ -117,8 +115,6 @@ class Work:
         trace: TracebackType | None,
     ) -> None:
         """Tell what came of it."""
-        if error is not None:
-            self.let_go_of_others()
         if self._over:
             return
         if error is None:
@@ -146,7 +142,8 @@ class Work:
             try:
                 return cast(State, self._call(operation))
             except AWAY:
-                if time.monotonic() > self._lease_ends:
+                given_up = isinstance(operation, Nack) and operation.requeue  # its end does it too
+                if given_up or time.monotonic() > self._lease_ends:
                     raise
                 time.sleep(PAUSES_S[min(tries, len(PAUSES_S) - 1)])
             except (ClaimLost, UnknownMessage) as error:
@@ -222,7 +219,7 @@ class Builds:
             for work in works:
                 if not self._wanted():
                     return
-                if not work.over:  # it was lost while others were worked on, or let go of
+                if not work.over:  # it was lost while others were worked on
                     yield work
                     _let_go(work)
         finally:
@@ -235,16 +232,13 @@ class _Hand:
     def __init__(self, works: Sequence[Work], period_s: float) -> None:
         self._works, self._period_s = works, period_s
         self._closed = threading.Event()
-        for work in works:
-            work.let_go_of_others = lambda own=work: self.close(but=own)  # type: ignore[misc]
         threading.Thread(target=self._beat, name="leases", daemon=True).start()
 
-    def close(self, but: Work | None = None) -> None:
+    def close(self) -> None:
         """Extend no more, and hand back what is not settled."""
         self._closed.set()
         for work in self._works:
-            if work is not but:
-                _let_go(work)
+            _let_go(work)
 
     def _beat(self) -> None:
         while not self._closed.wait(self._period_s):

@@ -243,15 +243,8 @@ def test_what_is_asked_for_comes_out_at_the_service_s_door_as_it_went_in() -> No
         call, _ = call_of(put)
         assert call.body is not None
         scheduled = admission.put_schedule(json.loads(call.body))
-        template: dict[str, Any] = {
-            **same,
-            "build_id": 0,
-            "job_name": "",
-            "disabled": False,
-            "force": False,
-        }
+        same |= {"build_id": 0, "job_name": "", "disabled": False, "force": False}
         assert scheduled.template is not None
-        same |= of_none
         assert replace(scheduled.template, **same) == replace(start, **same)
     assert said == {"buildId": 1, "jobId": 7, "blockedBy": []}, "what goes without saying is not"
     assert meant.body == said
