@@ -37,7 +37,7 @@ JUST = timedelta(milliseconds=2)
 """Times in answers are rounded."""
 BUILDS_OF_A_JOB = 3
 FOREVER = datetime.max.replace(tzinfo=UTC)
-WORKED_OFF_WITHIN_S = 40
+WORKED_OFF_WITHIN_S = 60
 
 
 @dataclass
@@ -173,7 +173,7 @@ class Load:
                 ledger.wrong
                 or (len(ledger.answered) >= wanted and len(ledger.settled) >= settled_wanted)
             ),
-            30,
+            60,
             what=f"{starts} starts and {settled} builds under load",
         )
         assert not ledger.wrong
