@@ -193,13 +193,13 @@ def work(
 
 def _run(work: Work, words: tuple[str, ...]) -> None:
     """Run the command for a message; what came of it is told to the service, and to a person."""
-    from labs.task_queue.errors import ClaimLost
+    from labs.task_queue.errors import ClaimLost, StoreUnreachable
 
-    with suppress(ClaimLost), work:  # `work.lost` says why
+    with suppress(ClaimLost, StoreUnreachable), work:  # the next claim waits for a service
         status = _status_of(work, words)
         if status:
             work.fail(f"{words[0]} ended with exit status {status}.")
-    _say(work, work.state or "lost", "" if work.lost is None else str(work.lost))
+    _say(work, work.state or "lost", str(work.lost or ""))
 
 
 def _status_of(work: Work, words: tuple[str, ...]) -> int | None:
