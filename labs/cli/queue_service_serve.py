@@ -138,7 +138,7 @@ def serve(
     with logging_to_stderr(as_json), signals_stop(stop.want):
         service = open_patiently(opener, stop)
         if service is not None:
-            limits = _limits(settings)
+            limits = _limits(settings, open_=authenticator is None)
             app = create_app(service, authenticator=authenticator, limits=limits, page=not no_page)
             here = settings.listen_host, settings.listen_port
             pem, key = settings.certificate, settings.certificate_key
@@ -183,11 +183,17 @@ def _store(settings: QueueServiceSettings) -> str:
     return f"sqlite:///{lab_folder() / 'builds.db'}"
 
 
-def _limits(settings: QueueServiceSettings) -> Limits:
-    from labs.queue_service.api_guard import Limits
+def _limits(settings: QueueServiceSettings, *, open_: bool) -> Limits:
+    from labs.queue_service.api_guard import LOCAL_HOSTS, Limits
     from labs.queue_service.limits import RateLimit
+    from labs.task_queue.api_server import is_loopback
 
     rate = None
     if settings.rate_per_s:
         rate = RateLimit(settings.rate_per_s, settings.rate_burst)
-    return Limits(max_body_bytes=settings.max_body_bytes, rate=rate)
+    here_alone = open_ and is_loopback(settings.listen_host)
+    return Limits(
+        max_body_bytes=settings.max_body_bytes,
+        rate=rate,
+        hosts=LOCAL_HOSTS | {settings.listen_host.encode()} if here_alone else None,
+    )

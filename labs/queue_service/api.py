@@ -91,7 +91,9 @@ class QueueApi:
         pattern = route.path if route else ""
         status, subject = GONE, ""
         try:
-            if route is not None:
+            if elsewhere := self._guard.elsewhere(scope):
+                status = await _send(refused(elsewhere), send)
+            elif route is not None:
                 reply, subject = await self._reply(route, scope, receive)
                 status = await _send(reply, send)
             elif ways:

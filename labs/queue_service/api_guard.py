@@ -27,6 +27,9 @@ LARGE_B = 64 * 1024
 """A body that is longer takes long to be read."""
 NOBODY = Principal("")
 _JSON = b"application/json"
+LOCAL_HOSTS = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
+"""For a server that lets in whoever is on this machine: a page from elsewhere is not, though its
+name may lead here (DNS rebinding)."""
 CLOSE = (("Connection", "close"),)
 """After a refusal that leaves some of the body under way."""
 
@@ -41,6 +44,8 @@ class Limits:
     """A body that takes longer to arrive is answered with 408."""
     rate: RateLimit | None = None
     """How many one principal may send; where nobody is known, one address."""
+    hosts: frozenset[bytes] | None = None
+    """By which names the server may be asked for, ports aside; None: any."""
 
 
 class Guard:
@@ -52,6 +57,13 @@ class Guard:
 
     def __init__(self, authenticator: Authenticator | None, limits: Limits) -> None:
         self._authenticator, self._limits = authenticator, limits
+
+    def elsewhere(self, scope: Scope) -> Problem | None:
+        """Why a request is not for this server; None: it is."""
+        if self._limits.hosts is None:
+            return None
+        host = dict(scope["headers"]).get(b"host", b"").lower()
+        return None if _without_port(host) in self._limits.hosts else _ELSEWHERE
 
     async def known(self, route: Route, scope: Scope) -> Principal:
         """Who asks for this, if they may.
@@ -102,6 +114,11 @@ class Guard:
             raise Refused(_TOO_SLOW) from None
 
 
+def _without_port(host: bytes) -> bytes:
+    name, colon, port = host.rpartition(b":")
+    return name if colon and port.isdigit() else host
+
+
 def _open(route: Route, scope: Scope) -> bool:
     """Whether nobody is asked who they are."""
     if route.open or not route.open_here:
@@ -116,6 +133,12 @@ def _open(route: Route, scope: Scope) -> bool:
 
 _BY_A_PROXY = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"})
 
+_ELSEWHERE = Problem(
+    421,
+    "Elsewhere",
+    "This server does not answer by the name in the header Host.",
+    "Ask for it as localhost or 127.0.0.1; or let it ask who comes, by tokens or passwords.",
+)
 _TOO_SLOW = Problem(
     408, "TooSlow", "The body of the request did not come in time.", "Try again.", headers=CLOSE
 )

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from labs.queue_service.api import create_app
-from labs.queue_service.api_guard import Limits
+from labs.queue_service.api_guard import LOCAL_HOSTS, Limits
 from labs.queue_service.auth import Authenticator
 from labs.queue_service.client import QueueServiceClient
 from labs.queue_service.limits import RateLimit
@@ -215,3 +215,17 @@ def test_the_log_has_a_line_for_each_request_and_no_secret_in_it(
     assert '"method": "other", "route": "", "status": 404' in lines[2]
     assert "secret" not in "".join(lines)
     assert token not in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/v1/queue/stats", "/v1/status", "/", "/openapi.json"])
+def test_a_server_for_this_machine_is_not_asked_for_by_a_name_from_elsewhere(
+    sqlite_service: QueueService, path: str
+) -> None:
+    app = create_app(sqlite_service, limits=Limits(hosts=LOCAL_HOSTS))
+    with serving(app) as url, asking(url) as http:
+        assert http.get(path).status_code == 200
+        assert http.get(path, headers={"Host": "LOCALHOST:80"}).status_code == 200
+        there = http.get(path, headers={"Host": "pages.example"})
+
+    assert there.status_code == 421
+    assert "header Host" in there.json()["detail"]
