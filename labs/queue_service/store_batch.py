@@ -392,13 +392,13 @@ class Batch:
         """Let the tasks follow the messages: parked, to be claimed again, or over with."""
         delays: dict[tuple[str, float], list[str]] = {}
         done: dict[str, list[str]] = {}
-        refused = []
+        refused: dict[str, dict[str, str]] = {}
         for build in builds:
             if build.is_to_be_settled and not build.settled:
                 if build.state is State.DONE:
                     done.setdefault(build.cluster, []).append(build.id)
                 else:
-                    refused.append(build)
+                    refused.setdefault(build.cluster, {})[build.id] = build.reason
             wakes = build.parked and not build.is_to_be_parked
             if build.is_to_be_parked and not build.parked:
                 delays.setdefault((build.cluster, LONGEST_DELAY_S), []).append(build.id)
@@ -411,8 +411,9 @@ class Batch:
         for cluster, ids in done.items():
             claims = self.tasks(cluster).take(ids, lease_s=HOLD_S, owner=self.store.name)
             self.tasks(cluster).settle([Success(claim) for claim in claims])
-        for build in refused:
-            self.tasks(build.cluster).refuse(build.id, reason=build.reason)
+        for cluster, reasons in refused.items():
+            for error in self.tasks(cluster).refuse_each(reasons).values():
+                raise error
 
 
 def _job_row(job: Job) -> dict[str, Json]:

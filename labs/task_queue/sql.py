@@ -224,10 +224,17 @@ class SqlQueue(TaskQueue):
     def _release(self, holds: Sequence[Hold], delay_s: float) -> dict[str, TaskError]:
         return self._move(self._say.release, holds, lambda _: Move.RELEASE, delay_s=delay_s)
 
-    def _refuse(self, hold: Hold, reason: str) -> dict[str, TaskError]:
+    def refuse_each(self, reasons: Mapping[str, str]) -> dict[str, TaskError]:
+        """As `refuse`, each for a reason of its own; the errors of those that are as they were."""
         return self._move(
-            self._say.refuse, [hold], lambda _: Move.REFUSE, said=lambda _: {"words": reason}
+            self._say.refuse,
+            [Hold(id_, None, None) for id_ in reasons],
+            lambda _: Move.REFUSE,
+            said=lambda hold: {"words": reasons[hold.id]},
         )
+
+    def _refuse(self, hold: Hold, reason: str) -> dict[str, TaskError]:
+        return self.refuse_each({hold.id: reason})
 
     def _requeue(self, ids: Sequence[str]) -> list[str]:
         holds = [Hold(id_, None, None) for id_ in ids]
