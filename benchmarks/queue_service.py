@@ -18,8 +18,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
@@ -46,6 +47,7 @@ LOW, HIGH = 16, 64
 START_LOW, START_HIGH = f"start, {LOW} clients", f"start, {HIGH} clients"
 FRESH, SHARED = f"{START_HIGH}, each token new", f"{START_HIGH}, of 100 jobs"
 JOB, STATS, ALIVE = "status of a job", "stats", "alive"
+TWO = ", at each of two instances"
 LOOKS = {JOB: "/v1/queue/message?jobId=%d", STATS: "/v1/queue/stats", ALIVE: "/v1/status"}
 BUILDS_A_RUN = 1_000_000_000
 TOKENS = 50
@@ -125,6 +127,24 @@ def measure(
             yield figure(ground, name, told[ground.stored], told[grounds[0].stored])
 
 
+def measure_pair(
+    wrk: Wrk, ground: Ground, second: str, rounds: int, seconds: float
+) -> Iterator[Figure]:
+    """An instance a core: loads at two at once, on one store; their rates together."""
+    for name in (START_HIGH, JOB):
+        told = []
+        for _ in range(rounds):
+            with ThreadPoolExecutor(2) as threads:
+                runs = [
+                    threads.submit(wrk.run, load_of(name), url, seconds)
+                    for url in (ground.url, second)
+                ]
+            one, other = (run.result() for run in runs)
+            slower = max(one, other, key=lambda each: each.p99_ms)
+            told.append(replace(slower, requests=one.requests + other.requests))
+        yield figure(ground, name + TWO, told, told)
+
+
 def figure(ground: Ground, name: str, told: Sequence[Told], empty: Sequence[Told]) -> Figure:
     """The medians of the rounds."""
     cost = [before.rate / one.rate for one, before in zip(told, empty, strict=True)]
@@ -166,7 +186,10 @@ def measure_all(
         figures += measure(wrk, [empty], (SHARED,), rounds, seconds)
         fresh = login.tokens("fresh", int(FRESH_A_SECOND * seconds))
         told = wrk.run(load_of(FRESH), empty.url, seconds, tokens=fresh)
-        figures.append(figure(empty, FRESH, [told], [told]))
+        figures.append(figure(empty, FRESH, only := [told], only))
+        said("PostgreSQL, two instances")
+        with instance(empty.store_url, login) as second:
+            figures += measure_pair(wrk, empty, second, rounds, seconds)
         said("PostgreSQL, from POST to dispatch")
         same, other = latencies(postgres.url, login, tries=int(seconds * 20))
     with ExitStack() as opened:
@@ -197,7 +220,7 @@ def goals_of(results: Results) -> list[Goal]:
     for one in results.figures:
         name = f"{one.store}, {one.stored:,} waiting: {one.load}"
         if one.store == "PostgreSQL" and one.cost is None:
-            least = {START_LOW: 1_000, START_HIGH: 2_000, JOB: 3_000, STATS: 3_000, ALIVE: 3_000}
+            least = {START_LOW: 1_000, START_HIGH + TWO: 2_000, JOB + TWO: 3_000, STATS: 3_000}
             if one.load in least:
                 wanted = f"{least[one.load]:,} a second"
                 goals.append(Goal(name, wanted, one.rate, one.rate >= least[one.load]))
