@@ -135,11 +135,11 @@ def measure_pair(
         told = []
         for _ in range(rounds):
             with ThreadPoolExecutor(2) as threads:
-                runs = [
+                asked = [
                     threads.submit(wrk.run, load_of(name), url, seconds)
                     for url in (ground.url, second)
                 ]
-            one, other = (run.result() for run in runs)
+            one, other = (run.result() for run in asked)
             slower = max(one, other, key=lambda each: each.p99_ms)
             told.append(replace(slower, requests=one.requests + other.requests))
         yield figure(ground, name + TWO, told, told)
