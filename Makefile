@@ -25,7 +25,7 @@ check: venv-dev ## Check style and types
 	@$(IN_VENV)ruff format --check --quiet
 	@$(IN_VENV)mypy
 
-bench: venv-dev ## Measure (half an hour): qprocessor and the queues beside others, broker, proxy, judge
+bench: venv-dev ## Measure (three quarters of an hour): qprocessor and the systems beside others, broker, proxy, judge
 	@$(IN_VENV)python -m benchmarks
 	@$(IN_VENV)python -m benchmarks.startup
 	@$(IN_VENV)python -m benchmarks.proxy
