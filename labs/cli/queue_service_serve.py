@@ -190,18 +190,17 @@ def _store(settings: QueueServiceSettings) -> str:
 
 
 def _limits(settings: QueueServiceSettings, *, open_: bool) -> Limits:
-    from labs.queue_service.api_guard import LOCAL_HOSTS, Limits
+    from labs.queue_service.api_guard import Limits
     from labs.queue_service.limits import RateLimit
-    from labs.task_queue.api_server import is_loopback
+    from labs.task_queue.api_server import local_hosts
 
     rate = None
     if settings.rate_per_s:
         rate = RateLimit(settings.rate_per_s, settings.rate_burst)
-    here_alone = open_ and is_loopback(settings.listen_host)
     return Limits(
         max_body_bytes=settings.max_body_bytes,
         rate=rate,
-        hosts=LOCAL_HOSTS | {settings.listen_host.encode()} if here_alone else None,
+        hosts=local_hosts(settings.listen_host) if open_ else None,
     )
 
 

@@ -73,7 +73,7 @@ def server(
     """
     from labs.stopping import Stop, signals_stop
     from labs.task_queue.api import create_app
-    from labs.task_queue.api_server import serving
+    from labs.task_queue.api_server import local_hosts, serving
     from labs.task_queue.configuration import open_queue
     from labs.task_queue.controller import open_patiently
 
@@ -83,8 +83,9 @@ def server(
     with logging_to_stderr(as_json), signals_stop(stop.want):
         queue = open_patiently(partial(open_queue, settings), stop)
         if queue is not None:
-            app = create_app(queue, token=token, max_body_bytes=max_body_bytes)
             here = settings.task_queue_host, settings.task_queue_port
+            hosts = local_hosts(here[0]) if token is None else None
+            app = create_app(queue, token=token, max_body_bytes=max_body_bytes, hosts=hosts)
             with queue, serving(app, *here, certificate=certificate, key=key) as url:
                 what = queue.description()["implementation"]
                 say(as_json, f"Serving a task queue ({what}) at {url}. Ctrl-C ends it.", url=url)

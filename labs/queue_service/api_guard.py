@@ -19,7 +19,7 @@ from labs.queue_service.api_routes import PREFIX, Route
 from labs.queue_service.auth import Authenticator, Principal
 from labs.queue_service.limits import RateLimit
 from labs.queue_service.problems import Problem, Refused
-from labs.task_queue.api_guard import BODY_WITHIN_S, TooLarge, whole_body
+from labs.task_queue.api_guard import BODY_WITHIN_S, TooLarge, is_asked_for, whole_body
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 """As the known service."""
@@ -27,9 +27,6 @@ LARGE_B = 64 * 1024
 """A body that is longer takes long to be read."""
 NOBODY = Principal("")
 _JSON = b"application/json"
-LOCAL_HOSTS = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
-"""For a server that lets in whoever is on this machine: a page from elsewhere is not, though its
-name may lead here (DNS rebinding)."""
 CLOSE = (("Connection", "close"),)
 """After a refusal that leaves some of the body under way."""
 
@@ -60,10 +57,7 @@ class Guard:
 
     def elsewhere(self, scope: Scope) -> Problem | None:
         """Why a request is not for this server; None: it is."""
-        if self._limits.hosts is None:
-            return None
-        host = dict(scope["headers"]).get(b"host", b"").lower()
-        return None if _without_port(host) in self._limits.hosts else _ELSEWHERE
+        return None if is_asked_for(scope, self._limits.hosts) else _ELSEWHERE
 
     async def known(self, route: Route, scope: Scope) -> Principal:
         """Who asks for this, if they may.
@@ -112,11 +106,6 @@ class Guard:
             raise Refused(_too_large(most)) from None
         except TimeoutError:
             raise Refused(_TOO_SLOW) from None
-
-
-def _without_port(host: bytes) -> bytes:
-    name, colon, port = host.rpartition(b":")
-    return name if colon and port.isdigit() else host
 
 
 def _open(route: Route, scope: Scope) -> bool:

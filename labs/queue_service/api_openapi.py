@@ -68,6 +68,7 @@ WITH_BODY = {
     413: "The body is too long",
     415: "The body is no JSON, by its Content-Type",
 }
+NAMED = {421: "The server has not the name that Host says"}
 ASKED = {422: "Not as it must be; `errors` names the fields"}
 KNOWN = {401: "Nothing shows who asks, or it counts for nothing"}
 MAY_NOT = {403: "The scope is not among the token's"}
@@ -127,6 +128,7 @@ def _operation(route: Route, schemes: Sequence[str]) -> Schema:
         **(ASKED if route.bodies or route.store else {}),
         **(KNOWN if known else {}),
         **(MAY_NOT if known and route.scope else {}),
+        **NAMED,
         **({} if route.open else OFTEN),
         **(AWAY if route.store else {}),
         **route.refuses,

@@ -28,6 +28,7 @@ def create_app(
     token: str | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
     body_within_s: float = BODY_WITHIN_S,
+    hosts: frozenset[bytes] | None = None,
 ) -> FastAPI:
     """The API of a queue. `app.state.bell.close()` lets nobody wait any more, before a stop.
 
@@ -35,6 +36,7 @@ def create_app(
         token: what everybody must bring, but for the health; None lets all in.
         max_body_bytes: a longer body is answered with 413.
         body_within_s: a body that takes longer to arrive is answered with 408.
+        hosts: by which names the server may be asked for, ports aside (else 421); None: any.
     """
     app = FastAPI(
         title="Task queue",
@@ -61,5 +63,6 @@ def create_app(
         max_body_bytes=max_body_bytes,
         body_within_s=body_within_s,
         tell=desk.metrics.tell,
+        hosts=hosts,
     )
     return app

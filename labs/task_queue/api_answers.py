@@ -35,6 +35,7 @@ BAD_REQUEST: Responses = {422: {"model": BadRequest, "description": "Not as it m
 AWAY: Responses = {503: {"model": Problem, "description": "The store does not answer"}}
 ALWAYS: Responses = {
     400: {"model": Problem, "description": "The address is no UTF-8"},
+    421: {"model": Problem, "description": "The server has not the name that Host says"},
     **BAD_REQUEST,
     **AWAY,
 }

@@ -22,6 +22,10 @@ BODY_WITHIN_S = 30.0
 OPEN = frozenset({"/api/v1/queue/health", "/openapi.json"})
 """What is answered without a token: whether it lives, and what it can do."""
 
+LOCAL_HOSTS = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
+"""For a server that lets in whoever is on this machine: a page from elsewhere is not, though its
+name may lead here (DNS rebinding)."""
+
 Told = Callable[[str, str, int, float], None]
 """Is told of each answer: method, the path's pattern, status, seconds."""
 
@@ -41,12 +45,14 @@ class Guard:
         max_body_bytes: int,
         body_within_s: float,
         tell: Told,
+        hosts: frozenset[bytes] | None = None,
     ) -> None:
         self._app = app
         self._token = None if token is None else token.encode()
         self._max_body_bytes = max_body_bytes
         self._body_within_s = body_within_s
         self._tell = tell
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it."""
@@ -86,6 +92,8 @@ class Guard:
             self._tell(scope["method"], route, status, time.monotonic() - begun)
 
     def _refused(self, scope: Scope) -> _Refused | None:
+        if not is_asked_for(scope, self._hosts):
+            return ELSEWHERE
         headers = dict(scope["headers"])
         if (
             self._token is not None
@@ -172,9 +180,24 @@ UNAUTHORISED = _Refused(
     "Send the header Authorization: Bearer TOKEN.",
     {"www-authenticate": 'Bearer realm="task queue"'},
 )
+ELSEWHERE = _Refused(
+    421,
+    "Elsewhere",
+    "This server does not answer by the name in the header Host.",
+    "Ask for it as localhost or 127.0.0.1; or let it ask for a token.",
+)
 NO_UTF8 = _Refused(
     400, "BadTask", "The address is no UTF-8.", "Percent-encode the UTF-8 bytes of the id."
 )
+
+
+def is_asked_for(scope: Scope, hosts: frozenset[bytes] | None) -> bool:
+    """Whether a request names one of these hosts, the port aside; None: any will do."""
+    if hosts is None:
+        return True
+    host = dict(scope["headers"]).get(b"host", b"").lower()
+    name, colon, port = host.rpartition(b":")
+    return (name if colon and port.isdigit() else host) in hosts
 
 
 def _bearer(headers: Mapping[bytes, bytes]) -> bytes:

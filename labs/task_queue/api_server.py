@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from labs.errors import BadInput
+from labs.task_queue.api_guard import LOCAL_HOSTS
 from labs.waiting import wait_until
 
 START_WITHIN_S = 15.0
@@ -120,6 +121,11 @@ def running(
         stopping()
         thread.join(within_s)
         listening.close()
+
+
+def local_hosts(host: str) -> frozenset[bytes] | None:
+    """The names of a server that listens there, if it is for this machine alone; else None."""
+    return LOCAL_HOSTS | {host.lower().encode()} if is_loopback(host) else None
 
 
 def is_loopback(host: str) -> bool:

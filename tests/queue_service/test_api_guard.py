@@ -13,13 +13,14 @@ import httpx
 import pytest
 
 from labs.queue_service.api import create_app
-from labs.queue_service.api_guard import LOCAL_HOSTS, Limits
+from labs.queue_service.api_guard import Limits
 from labs.queue_service.auth import Authenticator
 from labs.queue_service.client import QueueServiceClient
 from labs.queue_service.limits import RateLimit
 from labs.queue_service.passwords import PasswordFile, put_password
 from labs.queue_service.server import serving
 from labs.queue_service.service import QueueService
+from labs.task_queue.api_server import local_hosts
 from tests.queue_service.served import MAX_BODY_BYTES, Locked, asking, locked
 from tests.task_queue.test_api_guard import connected
 
@@ -221,7 +222,7 @@ def test_the_log_has_a_line_for_each_request_and_no_secret_in_it(
 def test_a_server_for_this_machine_is_not_asked_for_by_a_name_from_elsewhere(
     sqlite_service: QueueService, path: str
 ) -> None:
-    app = create_app(sqlite_service, limits=Limits(hosts=LOCAL_HOSTS))
+    app = create_app(sqlite_service, limits=Limits(hosts=local_hosts("127.0.0.1")))
     with serving(app) as url, asking(url) as http:
         assert http.get(path).status_code == 200
         assert http.get(path, headers={"Host": "LOCALHOST:80"}).status_code == 200

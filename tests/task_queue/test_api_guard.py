@@ -15,7 +15,7 @@ import pytest
 
 from labs.errors import BadInput
 from labs.task_queue.api import create_app
-from labs.task_queue.api_server import is_loopback, serving
+from labs.task_queue.api_server import is_loopback, local_hosts, serving
 from labs.task_queue.client import ApiClient
 from labs.task_queue.errors import Unauthorised
 from labs.task_queue.memory import MemoryQueue
@@ -187,3 +187,12 @@ def connected(url: str) -> socket.socket:
     assert parts.hostname
     assert parts.port
     return socket.create_connection((parts.hostname, parts.port), timeout=20)
+
+
+def test_a_server_for_this_machine_is_not_asked_for_by_a_name_from_elsewhere() -> None:
+    with serving(create_app(MemoryQueue(), hosts=local_hosts("127.0.0.1"))) as url:
+        for host, status in ((urlsplit(url).netloc, 200), ("LocalHost", 200), ("a.example", 421)):
+            sizes = httpx.get(f"{url}{PREFIX}/sizes", headers={"Host": host}, trust_env=False)
+            assert sizes.status_code == status
+
+    assert local_hosts("0.0.0.0") is None  # noqa: S104 - nothing listens there
