@@ -14,15 +14,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
-from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from labs.errors import BadInput
 from labs.task_queue.api_guard import LOCAL_HOSTS
 from labs.waiting import wait_until
+
+if TYPE_CHECKING:  # the queue service is served without it
+    from fastapi import FastAPI
 
 START_WITHIN_S = 15.0
 STOP_WITHIN_S = 15

@@ -37,6 +37,20 @@ def test_a_client_needs_no_database() -> None:
     assert ran.stdout.strip() == "[]"
 
 
+def test_a_server_needs_no_library_of_another_system() -> None:
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; sys.modules |= dict.fromkeys(('fastapi', 'boto3', 'confluent_kafka'));"
+            "from labs.queue_service import QueueService, create_app, serving;"
+            "import labs.cli.queue_service_serve, labs.queue_service.push_dispatch",
+        ],
+        cwd=ROOT,
+        check=True,
+    )
+
+
 def test_the_page_s_example_does_what_it_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
