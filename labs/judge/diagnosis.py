@@ -146,6 +146,7 @@ SIGNS: Sequence[Row] = (
     Row(61, frozenset({"lease-kept"}), claiming.extended_too_seldom, _LEASE),
     Row(60, frozenset({"lease-kept"}), claiming.lost_a_lease, _LEASE),
     Row(63, frozenset({"taken-over"}), claiming.left_to_the_dead, _LEASE),
+    Row(55, frozenset({"lease-respected"}), claiming.took_what_was_free, _LEASE),
     # orders
     Row(78, _NAMES | {"ends"}, starting.sent_another_thing_under_its_key, _ORDERS),
     Row(77, _NAMES, starting.looked_first, _ORDERS),

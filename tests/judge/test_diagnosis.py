@@ -233,6 +233,7 @@ SHOWN: list[tuple[int, str, Callable[[], Tale]]] = [
         .both_contend().done("A", "x").settles("x").done("B", "x")),
     (55, "both took what had run out", lambda: leased().put("x", left_by="Z").claims("A", "x")
         .claims("B", "x").both_contend()),
+    (55, "both took what was free", lambda: leased().put("x").claims("A", "x").claims("B", "x")),
     (56, "both did it, and one had claimed it", lambda: TableTale().put("x").both_contend()
         .claims("A", "x").done("A", "x").settles("x").done("B", "x").settles("x")),
     (57, "locked, with nothing in hand", lambda: TableTale().put("x", "y").does("A", "x")

@@ -14,6 +14,8 @@ from labs.judge.tasks import CLAIM, EXTEND, PROCESSING, Change, Task, Tasks
 LOCKED = ("database is locked", "SQLITE_BUSY", "database table is locked")
 AT_ONCE = 3
 """Whoever has so many tasks in hand has claimed more than it works on."""
+JUST_S = 0.15
+"""Whoever takes a task so soon after another had looked before that one's claim."""
 START_S = 3.0
 """So soon after its start a copy tidies up what it takes for leftovers."""
 
@@ -149,6 +151,16 @@ def took_what_another_had_just_taken(history: History) -> bool:
     """A lease had run out long ago, two copies saw it, and both took the task."""
     return any(
         change.move == CLAIM and task.left_by is not None
+        for task, change in _too_soon(Tasks.of(history))
+    )
+
+
+def took_what_was_free(history: History) -> bool:
+    """A task was free, two copies saw it, and both took it: so may who takes all at its start."""
+    return any(
+        change.move == CLAIM
+        and (before := _before(task, change))
+        and change.at_s - before[-1].at_s < JUST_S
         for task, change in _too_soon(Tasks.of(history))
     )
 
