@@ -41,17 +41,17 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from labs.errors import WaitedTooLong
+from labs.errors import LabError, NotPossibleHere, WaitedTooLong
 from labs.journal import Event, Journal
 from labs.judge.history import History
 from labs.judge.patience import Patience
 from labs.judge.plan import Cancelled, GaveUp, Plan, Setting
-from labs.judge.program import STOP_TIMEOUT_S, Program
+from labs.judge.program import STOP_TIMEOUT_S, CannotStart, Program
 from labs.waiting import wait_until
 
 QUIET_S = 3.0
@@ -75,6 +75,28 @@ def write_first(journal: Journal, plan: Plan[Any], setting: Setting, **ground: A
         "copies": list(plan.copies),
     }
     return journal.append("run", data=data | ground)
+
+
+@contextmanager
+def trouble_noted(
+    journal: Journal, plan: Plan[Any], setting: Setting, **ground: Any
+) -> Iterator[None]:
+    """Note in the journal what fails of the kit or the ground: it is not the learner's fault.
+
+    Raises:
+        CannotStart: the learner's command can't be run.
+    """
+    try:
+        yield
+    except CannotStart:
+        raise
+    except LabError as error:
+        if not len(journal):
+            write_first(journal, plan, setting, **ground)
+        if isinstance(error, NotPossibleHere):
+            journal.append("note", "not-possible-here", data={"fault": "", "why": str(error)})
+        else:
+            journal.append("note", "trouble", data={"what": str(error)})
 
 
 class Copies(ABC):

@@ -14,13 +14,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from labs.errors import LabError, NotPossibleHere
 from labs.journal import Event, Journal
 from labs.judge.bodies import make_bodies
-from labs.judge.copies import Copies, write_first
+from labs.judge.copies import Copies, trouble_noted, write_first
 from labs.judge.log_ground import LogGround
 from labs.judge.plan import Plan, Setting
-from labs.judge.program import CannotStart
 
 PARTITIONS = 4
 KEYS = 2
@@ -45,18 +43,8 @@ def run_log_trial(plan: Plan[LogTrial], setting: Setting) -> Sequence[Event]:
     journal = Journal()
     bodies = make_bodies(f"{setting.seed}/{setting.exercise}/{plan.name}", plan.waves)
     ground = LogGround(f"{setting.exercise}-{bodies[0][0][0].lower()}", PARTITIONS)
-    try:
-        with ground:
-            LogTrial(plan, setting, ground, journal, bodies).run()
-    except CannotStart:
-        raise
-    except LabError as error:
-        if not len(journal):
-            write_first(journal, plan, setting, topic=ground.topic, group=ground.group)
-        if isinstance(error, NotPossibleHere):
-            journal.append("note", "not-possible-here", data={"fault": "", "why": str(error)})
-        else:
-            journal.append("note", "trouble", data={"what": str(error)})
+    with trouble_noted(journal, plan, setting, topic=ground.topic, group=ground.group), ground:
+        LogTrial(plan, setting, ground, journal, bodies).run()
     return journal.events
 
 

@@ -17,13 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from labs.errors import LabError, NotPossibleHere
 from labs.journal import Event, Journal
 from labs.judge.bodies import TOKEN, make_bodies
-from labs.judge.copies import Copies, write_first
+from labs.judge.copies import Copies, trouble_noted, write_first
 from labs.judge.orders import Orders
 from labs.judge.plan import Plan, Setting
-from labs.judge.program import CannotStart
 from labs.judge.pulse import Pulse
 from labs.judge.service_door import Door
 from labs.judge.service_ground import ServiceGround
@@ -51,18 +49,8 @@ def run_service_trial(plan: Plan[ServiceTrial], setting: Setting) -> Sequence[Ev
     journal = Journal()
     bodies = make_bodies(f"{setting.seed}/{setting.exercise}/{plan.name}", plan.waves)
     ground = ServiceGround(setting.folder / f"{plan.name}-{secrets.token_hex(3)}.sqlite")
-    try:
-        with ground:
-            ServiceTrial(plan, setting, ground, journal, bodies).run()
-    except CannotStart:
-        raise
-    except LabError as error:
-        if not len(journal):
-            write_first(journal, plan, setting, service="queue-service")
-        if isinstance(error, NotPossibleHere):
-            journal.append("note", "not-possible-here", data={"fault": "", "why": str(error)})
-        else:
-            journal.append("note", "trouble", data={"what": str(error)})
+    with trouble_noted(journal, plan, setting, service="queue-service"), ground:
+        ServiceTrial(plan, setting, ground, journal, bodies).run()
     return journal.events
 
 

@@ -17,12 +17,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from labs.errors import LabError
 from labs.journal import Event, Journal
 from labs.judge.bodies import make_bodies
-from labs.judge.copies import Copies, write_first
+from labs.judge.copies import Copies, trouble_noted, write_first
 from labs.judge.plan import Plan, Setting
-from labs.judge.program import CannotStart, Program
+from labs.judge.program import Program
 from labs.judge.pulse import Pulse
 from labs.judge.rules.leasing import STALL_S, lost_at_work, lost_to_the_machine
 from labs.judge.table_ground import PATIENCE_S, NotWritable, Row, TableGround
@@ -43,15 +42,8 @@ def run_table_trial(plan: Plan[TableTrial], setting: Setting) -> Sequence[Event]
     journal = Journal()
     bodies = make_bodies(f"{setting.seed}/{setting.exercise}/{plan.name}", plan.waves)
     ground = TableGround(setting.folder / f"{plan.name}-{secrets.token_hex(3)}.sqlite")
-    try:
-        with ground:
-            TableTrial(plan, setting, ground, journal, bodies).run()
-    except CannotStart:
-        raise
-    except LabError as error:
-        if not len(journal):
-            write_first(journal, plan, setting, table="tasks")
-        journal.append("note", "trouble", data={"what": str(error)})
+    with trouble_noted(journal, plan, setting, table="tasks"), ground:
+        TableTrial(plan, setting, ground, journal, bodies).run()
     return journal.events
 
 

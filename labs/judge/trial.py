@@ -15,14 +15,13 @@ from dataclasses import replace
 from typing import Any
 
 from labs.broker.connection import log_in
-from labs.errors import LabError, NotPossibleHere
+from labs.errors import NotPossibleHere
 from labs.journal import Event, Journal
 from labs.judge.bodies import make_bodies
-from labs.judge.copies import Copies, write_first
+from labs.judge.copies import Copies, trouble_noted, write_first
 from labs.judge.ground import Ground, ground_for
 from labs.judge.lives import Delivery
 from labs.judge.plan import Plan, Setting
-from labs.judge.program import CannotStart
 from labs.judge.queues import Queues
 from labs.proxy.server import Proxy, Upstream
 
@@ -51,15 +50,8 @@ def run_trial(
         begin(journal, plan, setting, queue)
         journal.append("note", "not-possible-here", data={"fault": "restart", "why": str(reason)})
         return journal.events
-    try:
-        with ground:
-            (make or Trial)(plan, setting, ground, journal, bodies).run()
-    except CannotStart:
-        raise
-    except LabError as error:
-        if not len(journal):
-            begin(journal, plan, setting, queue)
-        journal.append("note", "trouble", data={"what": str(error)})
+    with trouble_noted(journal, plan, setting, queue=queue, broker=""), ground:
+        (make or Trial)(plan, setting, ground, journal, bodies).run()
     return journal.events
 
 

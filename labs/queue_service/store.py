@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from labs.errors import LabError
-from labs.queue_service.store_tables import prepare
+from labs.queue_service.store_tables import SCHEMA
 from labs.queue_service.store_text import Statements, page_of, statements_for
 from labs.task_queue.sql import SqlQueue
 from labs.task_queue.sql_database import Database, Rows, Session
@@ -45,7 +45,7 @@ class Store:
         """
         self.database, self.name = database, name
         self._lines = {"": SqlQueue(database, name)}
-        prepare(database)
+        SCHEMA.prepare(database)
         self.say = Statements(
             **{
                 name: database.compiled(text)

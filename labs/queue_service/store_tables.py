@@ -10,11 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from labs.task_queue.errors import StoreUnfit
-from labs.task_queue.sql_database import Database, Session
-
-LOCK = 7_315_061_204_772
-"""Of PostgreSQL's advisory locks, the one of this schema."""
+from labs.task_queue.sql_versions import Schema
 
 OFTEN_CHANGED = """ WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_threshold = 1000, autovacuum_analyze_scale_factor = 0.05,
@@ -74,37 +70,4 @@ STEPS: dict[str, Sequence[Sequence[str]]] = {
 }
 """By database: the statements of version 1, of version 2, …"""
 
-
-def prepare(database: Database) -> None:
-    """Bring the tables up to date, unless they are.
-
-    Raises:
-        StoreUnfit: they are of a later version than this code, or may not be made.
-        StoreUnreachable: the database does not answer.
-    """
-    steps = STEPS[database.name]
-    with database.session() as session:
-        if session.has_table("lab_build_schema") and _version(session) == len(steps):
-            return
-    database.prepare_file()
-    with database.session(transaction=True) as session:
-        if database.name == "postgresql":
-            session.run(f"SELECT pg_advisory_xact_lock({LOCK})", {})
-        session.run("CREATE TABLE IF NOT EXISTS lab_build_schema (version integer NOT NULL)", {})
-        version = _version(session)
-        if version > len(steps):
-            raise StoreUnfit(
-                f"The queue service's tables in {database.place} are of version {version}; this "
-                f"program knows versions up to {len(steps)}.",
-                remedy="Update this program: the tables were made by a newer one.",
-            )
-        for statements in steps[version:]:
-            for statement in statements:
-                session.run(statement, {})
-        session.run("DELETE FROM lab_build_schema", {})
-        session.run(f"INSERT INTO lab_build_schema VALUES ({len(steps):d})", {})  # noqa: S608 - a number
-
-
-def _version(session: Session) -> int:
-    rows = session.run("SELECT version FROM lab_build_schema", {})
-    return int(rows[0][0]) if rows else 0
+SCHEMA = Schema("The queue service", "lab_build_schema", 7_315_061_204_772, STEPS)

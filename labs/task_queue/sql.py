@@ -25,7 +25,7 @@ from labs.errors import LabError
 from labs.task_queue.errors import BadTask, TaskError
 from labs.task_queue.queue import Recorder, TaskQueue
 from labs.task_queue.sql_database import Database, Rows, Session
-from labs.task_queue.sql_schema import prepare
+from labs.task_queue.sql_schema import SCHEMA
 from labs.task_queue.sql_telling import Telling
 from labs.task_queue.sql_text import POSTGRESQL, SQLITE, Statements, statements
 from labs.task_queue.sql_values import (
@@ -86,7 +86,7 @@ class SqlQueue(TaskQueue):
                 remedy="Such as orders.",
             )
         self.database, self.name = database, queue_name
-        prepare(database)
+        SCHEMA.prepare(database)
         d = POSTGRESQL if database.name == "postgresql" else SQLITE
         self._say = Statements(
             **{name: database.compiled(text) for name, text in vars(statements(d)).items()}

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 
 from labs.task_queue.events import Event, EventStore
 from labs.task_queue.sql_database import Database, Session
-from labs.task_queue.sql_schema import prepare
+from labs.task_queue.sql_schema import SCHEMA
 from labs.task_queue.sql_text import POSTGRESQL, SQLITE
 from labs.task_queue.sql_values import escaped, plain, time_of
 
@@ -35,7 +35,7 @@ class SqlEventStore(EventStore):
             BadInput, StoreUnreachable, StoreUnfit: as with `SqlQueue`.
         """
         self.database = engine if isinstance(engine, Database) else Database(engine)
-        prepare(self.database)
+        SCHEMA.prepare(self.database)
         dialect = POSTGRESQL if self.database.name == "postgresql" else SQLITE
         columns = dict.fromkeys(("name", "version", "data", "metadata", "key"), "text")
         self._add_them = self.database.compiled(

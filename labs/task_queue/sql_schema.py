@@ -1,22 +1,13 @@
-"""The tables of the SQL queue, made and brought up to date by themselves.
+"""The tables of the SQL queue: versions, each the statements that lead to it from the one before.
 
-`STEPS` are the versions of the schema, each the statements that lead to it from the one before;
-the database remembers its version in `lab_task_schema`. Whoever opens a queue brings the tables
-up to date, alone (an advisory lock on PostgreSQL, `BEGIN IMMEDIATE` on SQLite), in one
-transaction. Why not alembic: a queue must make its tables at any first use, in anybody's
-database and out of any of many processes; a list and a number do that, with no files to ship,
-no configuration to find, and no second table of versions beside that of the host application.
+How they are made and brought up to date: `sql_versions`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from labs.task_queue.errors import StoreUnfit
-from labs.task_queue.sql_database import Database, Session
-
-LOCK = 7_315_061_204_771
-"""Of PostgreSQL's advisory locks, the one of this schema."""
+from labs.task_queue.sql_versions import Schema
 
 TASKS_ON_POSTGRESQL = """CREATE TABLE lab_tasks (
     queue text COLLATE "C" NOT NULL, id text COLLATE "C" NOT NULL, seq bigint NOT NULL,
@@ -78,37 +69,4 @@ STEPS: dict[str, Sequence[Sequence[str]]] = {
 }
 """By database: the statements of version 1, of version 2, …; what was published stays as it is."""
 
-
-def prepare(database: Database) -> None:
-    """Bring the tables up to date, unless they are.
-
-    Raises:
-        StoreUnfit: they are of a later version than this code, or may not be made.
-        StoreUnreachable: the database does not answer.
-    """
-    steps = STEPS[database.name]
-    with database.session() as session:
-        if session.has_table("lab_task_schema") and _version(session) == len(steps):
-            return
-    database.prepare_file()
-    with database.session(transaction=True) as session:
-        if database.name == "postgresql":
-            session.run(f"SELECT pg_advisory_xact_lock({LOCK})", {})
-        session.run("CREATE TABLE IF NOT EXISTS lab_task_schema (version integer NOT NULL)", {})
-        version = _version(session)
-        if version > len(steps):
-            raise StoreUnfit(
-                f"The task queue's tables in {database.place} are of version {version}; this "
-                f"program knows versions up to {len(steps)}.",
-                remedy="Update this program: the tables were made by a newer one.",
-            )
-        for statements in steps[version:]:
-            for statement in statements:
-                session.run(statement, {})
-        session.run("DELETE FROM lab_task_schema", {})
-        session.run(f"INSERT INTO lab_task_schema VALUES ({len(steps):d})", {})  # noqa: S608 - a number
-
-
-def _version(session: Session) -> int:
-    rows = session.run("SELECT version FROM lab_task_schema", {})
-    return int(rows[0][0]) if rows else 0
+SCHEMA = Schema("The task queue", "lab_task_schema", 7_315_061_204_771, STEPS)

@@ -21,7 +21,7 @@ from labs.task_queue.replay import replay
 from labs.task_queue.sql import SqlQueue, json_sql_queue
 from labs.task_queue.sql_database import Database
 from labs.task_queue.sql_events import SqlEventStore
-from labs.task_queue.sql_schema import STEPS, prepare
+from labs.task_queue.sql_schema import SCHEMA, STEPS
 from labs.task_queue.stages import Move, Stage
 from labs.task_queue.tasks import Hold, Standing, refusal
 
@@ -322,7 +322,7 @@ def test_what_a_store_elsewhere_was_not_told_is_told_when_it_recovers(
     url: str, sqlite_url: str
 ) -> None:
     elsewhere = sqlite_url.replace("tasks.db", "events.db")
-    prepare(Database.at(elsewhere))
+    SCHEMA.prepare(Database.at(elsewhere))
     with SqlQueue.connect(url, "q") as queue:
         told = with_events(queue, Lost.connect(elsewhere), "q")
         with pytest.raises(StoreUnreachable, match="far away"):
