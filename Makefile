@@ -2,6 +2,8 @@
 # All that they make lies in .venv and .labs; `make clean` removes both.
 
 PYTHON ?= python3
+# How many tests run side by side, each with a broker and a database of its own.
+SIDE_BY_SIDE ?= 2
 IN_VENV := .venv/bin/
 
 .DEFAULT_GOAL := help
@@ -15,7 +17,7 @@ lab: venv ## Open the lab: broker, notebooks; Ctrl-C stops what it started
 	@$(IN_VENV)labs lab
 
 test: venv-dev check ## Run all tests, notebooks included, on a real broker that they start
-	@$(IN_VENV)python -m pytest
+	@$(IN_VENV)python -m pytest --numprocesses $(SIDE_BY_SIDE) --no-loadscope-reorder
 
 test-brokers: venv-dev ## Run the version table, qprocessor, notebooks and exercises on RabbitMQ 3.10, 4.0, 4.3
 	@$(IN_VENV)python -m tests.brokers

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from labs.broker.address import Address, parse_amqp_url
 from labs.broker.binaries import Binaries, installed
@@ -30,6 +32,21 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class FilesSideBySide(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no types
+    """A file's tests share what they started, so they stay together; so do all of Docker's.
+
+    There is one Docker engine.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "docker" if "/docker/" in nodeid else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesSideBySide:
+    """How `make test` shares the tests out."""
+    return FilesSideBySide(config, log)
 
 
 def missing(what: str) -> NoReturn:

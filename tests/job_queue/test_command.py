@@ -23,7 +23,7 @@ HANDLERS = """
 import helper
 
 def demo(job):
-    print("Hello", job["name"], flush=True)
+    print(f"Hello {job['name']}", flush=True)  # one piece: several threads say it
     return True
 
 def fails(job):
@@ -265,6 +265,7 @@ def test_what_a_worker_that_ends_had_not_begun_a_second_one_does(jobs: Jobs) -> 
     assert workers[1].stdout is not None
     while "".join(said).count("Hello Ada") < 10:
         said.append(workers[1].stdout.readline())
+        assert said[-1], "it ended"
     workers[1].send_signal(signal.SIGTERM)
     workers[1].communicate(timeout=TIMEOUT_S)
 

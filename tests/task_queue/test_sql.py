@@ -248,12 +248,11 @@ def plan_of(queue: SqlQueue, name: str) -> str:
 
 # --- The rule, as a condition -----------------------------------------------------------------
 
-NOW = datetime.now(UTC)
-
 
 def test_the_condition_in_the_statement_is_the_rule_of_all_stores(queue: SqlQueue) -> None:
     """Each way in which a task can stand, and each in which somebody can ask for it."""
-    ends = {None: None, "before": NOW - timedelta(hours=1), "after": NOW + timedelta(hours=1)}
+    now = datetime.now(UTC)
+    ends = {None: None, "before": now - timedelta(hours=1), "after": now + timedelta(hours=1)}
     standings = list(itertools.product(Stage, (None, "me", "you"), ends))
     holds = list(itertools.product((None, "me", "you"), (None, 4, 5)))
     for owner, nth in holds:
@@ -280,7 +279,7 @@ def test_the_condition_in_the_statement_is_the_rule_of_all_stores(queue: SqlQueu
         allowed = {
             hold.id
             for hold, (stage, of, end) in zip(asked, standings, strict=True)
-            if not refusal(hold, Standing(stage, of, 5, ends[end]), Move.SUCCEED, NOW)
+            if not refusal(hold, Standing(stage, of, 5, ends[end]), Move.SUCCEED, now)
         }
         assert {row[0] for row in rows} == allowed
         with queue.database.session(writes=True) as session:
