@@ -74,8 +74,16 @@ class Outcome:
     type=click.Choice(list(SUITES)),
     help="Only this one; may be given again.  [default: all]",
 )
+@click.option(
+    "--side-by-side",
+    default=2,
+    show_default=True,
+    help="So many tests at a time, each with a broker.",
+)
 @click.option("--fetch-only", is_flag=True, help="Fetch the versions and run nothing.")
-def main(series: tuple[str, ...], suites: tuple[str, ...], fetch_only: bool) -> None:
+def main(
+    series: tuple[str, ...], suites: tuple[str, ...], side_by_side: int, fetch_only: bool
+) -> None:
     """Run the version table, qprocessor, notebooks, exercises and the bus on several RabbitMQs."""
     console = Console(stderr=True)
     outcomes: list[Outcome] = []
@@ -90,7 +98,7 @@ def main(series: tuple[str, ...], suites: tuple[str, ...], fetch_only: bool) -> 
             continue
         if not fetch_only:
             console.rule(f"RabbitMQ {version}")
-            outcomes += run(version, programs, chosen)
+            outcomes += run(version, programs, chosen, side_by_side)
     if fetch_only:
         return
     show(outcomes, unhad)
@@ -115,13 +123,16 @@ def programs_of(series: str, console: Console) -> tuple[str, Path]:
     return tree.binaries.version, tree.binaries.folder
 
 
-def run(version: str, programs: Path, suites: tuple[str, ...]) -> Iterator[Outcome]:
+def run(
+    version: str, programs: Path, suites: tuple[str, ...], side_by_side: int
+) -> Iterator[Outcome]:
     """Run the suites on this version, pytest's own words shown as they come."""
     places = [SUITES[name] for name in suites]
+    how = ("-q", f"--numprocesses={side_by_side}", "--no-loadscope-reorder", *LEFT_OUT)
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         ended = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *LEFT_OUT, *places],
+            [sys.executable, "-m", "pytest", f"--junitxml={report}", *how, *places],
             cwd=ROOT,
             env=_environment(programs),
             check=False,
