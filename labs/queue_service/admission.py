@@ -221,7 +221,12 @@ def list_messages(query: Mapping[str, str]) -> ListMessages:
 def samples(query: Mapping[str, str]) -> GetSamples:
     """How the queue has stood. Raises BadMessage."""
     since = shaped(SamplesWanted, query).since
-    return GetSamples(since=datetime.now(UTC) - SINCE if since is None else since.astimezone(UTC))
+    try:
+        return GetSamples(since=since.astimezone(UTC) if since else datetime.now(UTC) - SINCE)
+    except OverflowError:
+        raise BadMessage(
+            "In UTC it is outside the years 1 to 9999.", field="since", remedy="Give a later time."
+        ) from None
 
 
 def type_of(query: Mapping[str, str]) -> str | None:

@@ -54,9 +54,11 @@ def create_app(
         page: whether there is a page for people at `/`.
         metrics: where numbers are counted; None: in new ones.
     """
-    desk = Desk(service, metrics or Metrics())
-    pages = page_router(desk.do, authenticator=authenticator) if page else None
-    return QueueApi(desk, authenticator, limits or Limits(), pages)
+    desk, limits = Desk(service, metrics or Metrics()), limits or Limits()
+    pages = None
+    if page:
+        pages = page_router(desk.do, authenticator=authenticator, count=limits.count)
+    return QueueApi(desk, authenticator, limits, pages)
 
 
 class QueueApi:

@@ -1,6 +1,6 @@
 """The door of the queue service's server: who comes in, with what, and how often.
 
-Before any request is understood it is known who sends it (401, 403), they have not sent too many
+Before any request is understood it is known who sends it (401, 403), no page from elsewhere makes their browser send it (403), they have not sent too many
 (429), and its body is whole (408), JSON by its name (415), and not too long (413). Nothing of the
 queue has been asked until then.
 """
@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope
 
 from labs.queue_service.api_desk import Asked
 from labs.queue_service.api_routes import PREFIX, Route
-from labs.queue_service.auth import Authenticator, Principal
+from labs.queue_service.auth import NOBODY, Authenticator, Principal, sent_by_own_page
 from labs.queue_service.limits import RateLimit
 from labs.queue_service.problems import Problem, Refused
 from labs.task_queue.api_guard import BODY_WITHIN_S, TooLarge, is_asked_for, whole_body
@@ -25,7 +25,6 @@ MAX_BODY_BYTES = 10 * 1024 * 1024
 """As the known service."""
 LARGE_B = 64 * 1024
 """A body that is longer takes long to be read."""
-NOBODY = Principal("")
 _JSON = b"application/json"
 CLOSE = (("Connection", "close"),)
 """After a refusal that leaves some of the body under way."""
@@ -43,6 +42,12 @@ class Limits:
     """How many one principal may send; where nobody is known, one address."""
     hosts: frozenset[bytes] | None = None
     """By which names the server may be asked for, ports aside; None: any."""
+
+    def count(self, principal: Principal, scope: Scope) -> None:
+        """Count a request of somebody. Raises Overloaded: it is one too many."""
+        if self.rate is not None:
+            address = (scope.get("client") or ("",))[0]
+            self.rate.take(principal.subject or address, time.monotonic())
 
 
 class Guard:
@@ -64,13 +69,16 @@ class Guard:
 
         Raises:
             Unauthorised, Forbidden, Overloaded: they may not, or not now.
+            Refused: a browser sends it for a page from elsewhere.
         """
         principal = NOBODY
         if self._authenticator is not None and not _open(route, scope):
             principal = await self._authenticator.admit(scope["headers"], route.scope)
-        if self._limits.rate is not None and not route.open:
-            address = (scope.get("client") or ("",))[0]
-            self._limits.rate.take(principal.subject or address, time.monotonic())
+        by_itself = self._authenticator is None or principal.ambient
+        if route.bodies and by_itself and not sent_by_own_page(scope["headers"]):
+            raise Refused(_ANOTHERS_PAGE)
+        if not route.open:
+            self._limits.count(principal, scope)
         return principal
 
     async def let_in(self, route: Route, scope: Scope, receive: Receive) -> Asked:
@@ -127,6 +135,13 @@ _ELSEWHERE = Problem(
     "Elsewhere",
     "This server does not answer by the name in the header Host.",
     "Ask for it as localhost or 127.0.0.1; or let it ask who comes, by tokens or passwords.",
+)
+_ANOTHERS_PAGE = Problem(
+    403,
+    "AnothersPage",
+    "A page from elsewhere has let a browser send this.",
+    "Send it from a program, or with a token in the header Authorization.",
+    headers=CLOSE,
 )
 _TOO_SLOW = Problem(
     408, "TooSlow", "The body of the request did not come in time.", "Try again.", headers=CLOSE

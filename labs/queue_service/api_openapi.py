@@ -71,7 +71,8 @@ WITH_BODY = {
 NAMED = {421: "The server has not the name that Host says"}
 ASKED = {422: "Not as it must be; `errors` names the fields"}
 KNOWN = {401: "Nothing shows who asks, or it counts for nothing"}
-MAY_NOT = {403: "The scope is not among the token's"}
+ANOTHERS = {403: "A browser has sent it for a page from elsewhere"}
+MAY_NOT = {403: "The scope is not among the token's, or a browser has sent it for another page"}
 OFTEN = {429: "Too many requests, or too many wait"}
 AWAY = {503: "The store does not answer, or the server is about to stop"}
 
@@ -124,7 +125,7 @@ def _operation(route: Route, schemes: Sequence[str]) -> Schema:
             "content": {JSON: {"schema": _any_of([_ref(shape) for shape in route.bodies])}},
         }
     refusals = {
-        **(WITH_BODY if route.bodies else {}),
+        **(WITH_BODY | ANOTHERS if route.bodies else {}),
         **(ASKED if route.bodies or route.store else {}),
         **(KNOWN if known else {}),
         **(MAY_NOT if known and route.scope else {}),

@@ -46,6 +46,10 @@ class Principal:
     """A browser sends it by itself (cookie, HTTP Basic): another page may be behind the request."""
 
 
+NOBODY = Principal("")
+"""Who has not been asked."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Token:
     """A token as it came."""
@@ -197,6 +201,18 @@ def credentials_of(headers: Headers) -> Token | Login | None:
     if len(tokens) > 1:
         raise _missing("Two cookies named token came: send one.")
     return Token(tokens.pop(), ambient=True) if tokens else None
+
+
+def sent_by_own_page(headers: Headers) -> bool:
+    """Whether a request that changes something was not sent by a page from elsewhere.
+
+    A browser says which page sends it (`Sec-Fetch-Site`, else `Origin`); who says nothing is none.
+    """
+    said = dict(headers)
+    if site := said.get(b"sec-fetch-site"):
+        return site == b"same-origin"
+    origin = said.get(b"origin")
+    return origin is None or origin.partition(b"://")[2] == said.get(b"host")
 
 
 def _authorization(value: bytes) -> Token | Login | None:

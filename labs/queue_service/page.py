@@ -23,7 +23,6 @@ from labs.queue_service.errors import BadMessage
 from labs.queue_service.messages import Message, Sample, Schedule, State
 from labs.queue_service.operations import (
     Discard,
-    Find,
     GetSamples,
     GetStats,
     ListMessages,
@@ -32,7 +31,7 @@ from labs.queue_service.operations import (
     Replay,
 )
 from labs.queue_service.page_curve import Curve, Past, curve
-from labs.queue_service.page_door import Door, Visit
+from labs.queue_service.page_door import Count, Door, Visit
 from labs.queue_service.page_forms import Form
 from labs.queue_service.schedule import next_run, zone_of
 
@@ -70,13 +69,16 @@ class Do(Protocol):
         ...
 
 
-def page_router(do: Do, *, authenticator: Authenticator | None = None) -> Router:
+def page_router(
+    do: Do, *, authenticator: Authenticator | None = None, count: Count = lambda *_: None
+) -> Router:
     """The page's paths, as an ASGI application; for any other it has a page that says so.
 
     Args:
         authenticator: knows who may come; None: everybody may.
+        count: is told of each request, and refuses one too many.
     """
-    door = Door(authenticator)
+    door = Door(authenticator, count)
     pages = Pages(do)
 
     def shown(state: State | None) -> Route:
@@ -164,7 +166,7 @@ class Pages:
 
     async def message(self, visit: Visit) -> Response:
         """All about one."""
-        standing = await self._do(Find(id=visit.request.path_params["id"]))
+        standing = await self._do(admission.find({"id": visit.request.path_params["id"]}))
         return await visit.page(
             "message.html",
             standing=standing,

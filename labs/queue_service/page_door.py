@@ -21,9 +21,10 @@ from typing import Any
 from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from starlette.types import Scope
 
 from labs.errors import LabError
-from labs.queue_service.auth import Authenticator, Principal
+from labs.queue_service.auth import NOBODY, Authenticator, Principal
 from labs.queue_service.page_forms import SECRET_COOKIE, Form, own_form, secret_of
 from labs.queue_service.page_words import environment
 from labs.queue_service.problems import FAILED, Problem, Refused, problem_of
@@ -145,13 +146,15 @@ class Visit:
 Page = Callable[[Visit], Awaitable[Response]]
 Sent = Callable[[Visit, Form], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
+Count = Callable[[Principal, Scope], None]
+"""Counts a request of somebody. Raises Overloaded: it is one too many."""
 
 
 class Door:
     """Lets requests in to the page, or says why not."""
 
-    def __init__(self, authenticator: Authenticator | None) -> None:
-        self.authenticator = authenticator
+    def __init__(self, authenticator: Authenticator | None, count: Count) -> None:
+        self.authenticator, self._count = authenticator, count
         self.templates: Environment = environment()
 
     @property
@@ -183,7 +186,9 @@ class Door:
         """
 
         async def admitted(visit: Visit) -> Response:
-            if not of_anybody:
+            if of_anybody:
+                self._count(NOBODY, visit.request.scope)
+            else:
                 visit = await self._admitted(visit, need)
             return await sent(visit, await own_form(visit.request))
 
@@ -193,6 +198,7 @@ class Door:
         """What is said where there is none."""
 
         async def missing(visit: Visit) -> Response:
+            self._count(NOBODY, visit.request.scope)
             return await visit.refused(NO_SUCH_PAGE)
 
         return self._refusing(missing)
@@ -231,7 +237,9 @@ class Door:
         return endpoint
 
     async def _admitted(self, visit: Visit, need: str | None = None) -> Visit:
-        if self.authenticator is None:
-            return visit
-        headers = visit.request.scope["headers"]
-        return replace(visit, principal=await self.authenticator.admit(headers, need))
+        scope = visit.request.scope
+        if self.authenticator is not None:
+            principal = await self.authenticator.admit(scope["headers"], need)
+            visit = replace(visit, principal=principal)
+        self._count(visit.principal or NOBODY, scope)
+        return visit

@@ -1,7 +1,7 @@
 """What a form of the page sends, if it is the page's own.
 
 A browser sends its login by itself, with the forms of strangers' pages too. So a form counts if it
-comes from this page (by `Sec-Fetch-Site`, else by `Origin`) and brings back the cookie's secret.
+comes from this page (`auth.sent_by_own_page`) and brings back the cookie's secret.
 No instance has to know the secret, so any can check it.
 """
 
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping, Sequence
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
+from labs.queue_service.auth import sent_by_own_page
 from labs.queue_service.problems import Problem, Refused
 from labs.queue_service.shapes import MOST_AT_ONCE
 
@@ -52,17 +53,9 @@ async def own_form(request: Request) -> Form:
         form = parse_qs(body.decode(), max_num_fields=MOST_FIELDS, errors="strict")
     except ValueError:
         raise Refused(TOO_LONG) from None
-    if not (_from_here(request) and _has_secret(request, form)):
+    if not (sent_by_own_page(request.scope["headers"]) and _has_secret(request, form)):
         raise Refused(NOT_OURS)
     return form
-
-
-def _from_here(request: Request) -> bool:
-    """Whether the browser says that it was sent by this page; one that says nothing is old."""
-    if site := request.headers.get("sec-fetch-site"):
-        return site == "same-origin"
-    origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
 
 
 def _has_secret(request: Request, form: Form) -> bool:

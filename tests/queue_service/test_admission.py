@@ -314,6 +314,8 @@ def test_each_verb_makes_its_operation() -> None:
         (admission.list_messages, {"limit": "1001"}, "limit"),
         (admission.samples, {"since": "5"}, "since"),
         (admission.samples, {"since": "2030-01-01T00:00:00"}, "since"),
+        (admission.samples, {"since": "0001-01-01T00:00:00+23:59"}, "since"),
+        (admission.samples, {"since": "9999-12-31T23:59:59-23:59"}, "since"),
         (admission.type_of, {"type": "cache"}, "type"),
         (admission.nothing, {"x": ""}, "x"),
     ],

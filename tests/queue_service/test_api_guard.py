@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 from collections.abc import Iterator
@@ -172,6 +173,46 @@ def test_one_request_too_many_is_429_and_says_when_to_come_again(
         assert 1 <= int(answers[3].headers["retry-after"]) <= 100
         assert http.get("/v1/status").status_code == 200
         assert http.get("/v1/ready").status_code == 200
+
+
+def test_the_page_counts_among_the_requests_of_an_address_too(
+    sqlite_service: QueueService,
+) -> None:
+    limits = Limits(rate=RateLimit(per_s=0.01, burst=3))
+    with serving(create_app(sqlite_service, limits=limits)) as url, asking(url) as http:
+        answers = [http.get(path) for path in ("/", "/nowhere", "/v1/queue/stats", "/", "/x")]
+        answers.append(http.post("/login"))
+    assert [one.status_code for one in answers] == [200, 404, 200, 429, 429, 429]
+    assert 1 <= int(answers[3].headers["retry-after"]) <= 100
+
+
+ELSEWHERE = [
+    {"Origin": "http://pages.example"},
+    {"Origin": "null"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+]
+
+
+@pytest.mark.parametrize("by", ELSEWHERE)
+def test_a_page_from_elsewhere_can_not_let_a_browser_change_anything(
+    sqlite_service: QueueService, http: httpx.Client, locked: Locked, by: dict[str, str]
+) -> None:
+    """A body without a type needs no leave to be sent, and a browser brings its login along."""
+    body = json.dumps({"buildId": 77, "jobId": 77})
+    cookie = {"Cookie": f"token={locked.token('sdapi')}"}
+    with serving(create_app(sqlite_service)) as url, asking(url) as open_http:
+        for client, login in ((open_http, {}), (http, cookie)):
+            answer = client.post(MESSAGE, content=body, headers={**by, **login})
+            assert answer.status_code == 403
+            assert answer.json()["type"] == "urn:queue-service:AnothersPage"
+            found = client.get(MESSAGE, params={"buildId": 77}, headers=login)
+            assert found.status_code == 404
+        own = {"Origin": url}
+        assert open_http.post(MESSAGE, content=body, headers=own).status_code == 201
+    # No page can bring this header without asking first, and it is told no.
+    bearer = locked.bearer("sdapi")
+    assert http.post(MESSAGE, json=START, headers={**by, **bearer}).status_code in (200, 201)
 
 
 def test_more_than_can_wait_is_429_too(sqlite_service: QueueService) -> None:

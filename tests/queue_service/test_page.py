@@ -602,6 +602,7 @@ def test_who_may_only_look_is_offered_nothing_else(doors: Doors) -> None:
         ("/nowhere", 404, "There is no such page."),
         ("/favicon.ico", 404, "There is no such page."),
         ("/message/0", 404, "There is no message"),
+        ("/message/%00", 422, "id"),
         ("/?span=1y", 422, "There is no span '1y'."),
         ("/queued?limit=x", 422, "limit"),
         ("/queued?jobId=0", 422, "jobId"),
