@@ -86,7 +86,10 @@ class EventStore(ABC):
         """The events of this name, the oldest first.
 
         Args:
-            time_since: only those that happened later than this, not at this time.
+            time_since: only those that happened later than this, not at this time. Who asks
+                again from the time of the last one misses none, where moves and events are one
+                step (memory, one database). Where a move is told after it was made (S3, another
+                database), begin some time earlier: an event is known by its id.
         """
         name = admitted_name(event_name, "An event's name")
         return self._get(name, None if time_since is None else time_since.astimezone(UTC))

@@ -308,6 +308,8 @@ class SqlQueue(TaskQueue):
             return
         # Untold, a statement that moves is a transaction by itself.
         with self.database.session(writes=True, transaction=recorder is not None) as session:
+            if recorder:
+                self._telling.begin(session, recorder)
             yield session, moved
             if recorder and moved:
                 number = self._telling.note(session, recorder, moved)

@@ -32,13 +32,17 @@ class Telling:
         )
         self._forget = database.compiled("DELETE FROM lab_task_untold WHERE seq = :seq")
 
+    def begin(self, session: Session, recorder: Recorder) -> None:
+        """Within the transaction of the moves, before the first of them."""
+        if events := self._beside(recorder):
+            events[0].begin_within(session)
+
     def note(self, session: Session, recorder: Recorder, moves: Sequence[Moved]) -> int | None:
         """Within the transaction of the moves; a number, if they are still to be told."""
-        if isinstance(recorder, EventRecorder):
-            store = recorder.store
-            if isinstance(store, SqlEventStore) and store.database.is_same_as(self._database):
-                store.add_within(session, recorder.events_of(moves))
-                return None
+        if events := self._beside(recorder):
+            store, of_queue = events
+            store.add_within(session, of_queue.events_of(moves))
+            return None
         told = {"queue": self._queue, "moves": moved_as_text(moves)}
         return int(session.run(self._note, told)[0][0])
 
@@ -58,3 +62,12 @@ class Telling:
             self.tell(recorder, number, moves)
             told += len(moves)
         return told
+
+    def _beside(self, recorder: Recorder) -> tuple[SqlEventStore, EventRecorder] | None:
+        """The store of events, if it is in the queue's own database."""
+        if not isinstance(recorder, EventRecorder):
+            return None
+        store = recorder.store
+        if isinstance(store, SqlEventStore) and store.database.is_same_as(self._database):
+            return store, recorder
+        return None
