@@ -6,22 +6,17 @@ otherwise; where other machines can reach it, nobody may without a token or a pa
 
 from __future__ import annotations
 
-import gc
-import logging
-import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from labs.cli.queue_service_access import lab_folder, own_pair
+from labs.cli.queue_service_server import Plan, serve_alone, serve_together
 from labs.cli.queue_service_wiring import CONFIG, settings_of
-from labs.cli.task_queue_wiring import logging_to_stderr, say
 from labs.errors import BadInput
 
 if TYPE_CHECKING:
-    from labs.queue_service.api_guard import Limits
     from labs.queue_service.configuration import QueueServiceSettings
 
 OPEN = "Everybody on this machine may use it: --own-keys would ask for tokens."
@@ -29,9 +24,6 @@ WIDE_OPEN = "Everybody who can reach it may use it."
 UNENCRYPTED = (
     "It speaks plain HTTP: others on the way can read the tokens. --certificate cures that."
 )
-
-SWITCH_S = 0.02
-COLLECT_AFTER = 20_000
 
 
 @click.command()
@@ -45,6 +37,9 @@ COLLECT_AFTER = 20_000
 @click.option("--keep-days", metavar="DAYS", type=float, help="Keep what has ended; else 7.")
 @click.option("--host", metavar="ADDRESS", help="Where to listen; else 127.0.0.1.")
 @click.option("--port", type=click.IntRange(0, 65535), help="On which port; else 8002; 0: any.")
+@click.option(
+    "--processes", metavar="N", type=int, help="So many serve at the port; else 1. See below."
+)
 @click.option("--certificate", type=click.Path(path_type=Path), help="A PEM file: speak HTTPS.")
 @click.option(
     "--certificate-key", type=click.Path(path_type=Path), help="Its key, if that is a file apart."
@@ -101,59 +96,49 @@ def serve(
     for a token (--public-key, --own-keys) or a password (--password-file). While the store is
     away, requests get 503; the server stays. Asked to stop, it answers what it is answering.
 
-    Several servers share a PostgreSQL: each does all, and one that dies is not missed. A SQLite
-    file is for one server.
+    One process keeps about one core busy. On PostgreSQL, --processes N serves by as many as
+    there are cores to spare, at one port: one that dies is replaced, and /metrics tells the sum.
+    Each counts by itself for --max-waiting and --rate-per-s, so that up to N times as much
+    comes through, and has connections of its own to the database.
+
+    Several servers, on several machines too, share a PostgreSQL: each does all, and one that dies
+    is not missed. A SQLite file is for one server of one process.
 
     \b
     Examples:
       labs queue-service serve
       labs queue-service serve --own-keys --port 8443 --certificate cert.pem
       QUEUE_SERVICE_STORE=postgresql://me:secret@db/builds \\
-        labs queue-service serve --host 0.0.0.0 --public-key https://id.example/keys.json
+        labs queue-service serve --processes 4 --host 0.0.0.0 --public-key https://id.example/keys.json
       curl -s localhost:8002/v1/queue/message -H 'Content-Type: application/json' \\
         -d '{"buildId": 1, "jobId": 777, "blockedBy": [777]}'
       curl -s localhost:8002/v1/queue/stats
       curl -s localhost:8002/openapi.json
     """
-    from labs.queue_service.api import create_app
-    from labs.queue_service.configuration import authenticator_of
-    from labs.queue_service.server import serving
-    from labs.queue_service.service import QueueService
-    from labs.stopping import Stop, signals_stop
-    from labs.task_queue.controller import open_patiently
-
     flags |= {"listen_host": host, "listen_port": port, "public_keys": public_keys or None}
     settings = settings_of(config, **flags)
     if own_keys:
         keys = (*settings.public_keys, str(own_pair()[1]))
         settings = settings.model_copy(update={"public_keys": keys})
     _who_may(settings, no_auth)
-    authenticator = None if no_auth else authenticator_of(settings)
-    store = _store(settings)
-    opener = partial(
-        QueueService.at,
-        store,
-        settings.name,
-        keep=settings.keep,
-        max_waiting=settings.max_waiting,
+    plan = Plan(
+        settings=settings,
+        store=_store(settings),
+        manners=_manners(settings, settings.asks_who_comes and not no_auth),
+        no_auth=no_auth,
+        page=not no_page,
+        log_requests=log_requests,
+        as_json=as_json,
     )
-    stop = Stop()
-    requests = logging.getLogger("labs.queue_service.requests")
-    requests.setLevel(logging.INFO if log_requests else logging.NOTSET)
-    with logging_to_stderr(as_json), signals_stop(stop.want):
-        service = open_patiently(opener, stop)
-        if service is not None:
-            _let_threads_work()
-            limits = _limits(settings, open_=authenticator is None)
-            app = create_app(service, authenticator=authenticator, limits=limits, page=not no_page)
-            here = settings.listen_host, settings.listen_port
-            pem, key = settings.certificate, settings.certificate_key
-            with service.start_ticking(), serving(app, *here, certificate=pem, key=key) as url:
-                what = f"Serving a queue service ({service.store.database.place}) at {url}."
-                say(as_json, f"{what} {_manners(settings, authenticator is not None)}", url=url)
-                stop.wait()
-                say(as_json, "Stopping: what is being answered is answered.")
-        say(as_json, "Stopped.")
+    if settings.processes == 1:
+        serve_alone(plan)
+        return
+    if plan.store.startswith("sqlite"):
+        raise BadInput(
+            f"{settings.processes} processes can't serve a SQLite file: it is for one.",
+            remedy="Let --store name a PostgreSQL, or leave --processes at 1.",
+        )
+    serve_together(plan)
 
 
 def _who_may(settings: QueueServiceSettings, no_auth: bool) -> None:
@@ -187,29 +172,3 @@ def _store(settings: QueueServiceSettings) -> str:
     if settings.store is not None:
         return settings.store.get_secret_value()
     return f"sqlite:///{lab_folder() / 'builds.db'}"
-
-
-def _limits(settings: QueueServiceSettings, *, open_: bool) -> Limits:
-    from labs.queue_service.api_guard import Limits
-    from labs.queue_service.limits import RateLimit
-    from labs.task_queue.api_server import local_hosts
-
-    rate = None
-    if settings.rate_per_s:
-        rate = RateLimit(settings.rate_per_s, settings.rate_burst)
-    return Limits(
-        max_body_bytes=settings.max_body_bytes,
-        rate=rate,
-        hosts=local_hosts(settings.listen_host) if open_ else None,
-    )
-
-
-def _let_threads_work() -> None:
-    """Settings of this process, which does nothing else than serve.
-
-    The thread of the event loop and the one that writes take Python's lock from each other less
-    often, and old objects are looked through for garbage less often: half as many requests more.
-    """
-    sys.setswitchinterval(SWITCH_S)
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER, 10, 10)

@@ -124,12 +124,17 @@ def the_queue(queue: str | None, config: Path | None, **flags: Any) -> Iterator[
 
 
 @contextmanager
-def logging_to_stderr(as_json: bool) -> Iterator[None]:
-    """What the task queue and its server log, as lines on standard error."""
+def logging_to_stderr(as_json: bool, *, one_of_several: bool = False) -> Iterator[None]:
+    """What the task queue and its server log, as lines on standard error.
+
+    Args:
+        one_of_several: each line names this process.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        _Json() if as_json else logging.Formatter("%(asctime)s  %(message)s", "%X")
+    words = (
+        "%(asctime)s  [%(process)d] %(message)s" if one_of_several else "%(asctime)s  %(message)s"
     )
+    handler.setFormatter(_Json(one_of_several) if as_json else logging.Formatter(words, "%X"))
     loggers = [logging.getLogger(name) for name in ("labs", "uvicorn")]
     before = [(one.level, one.propagate) for one in loggers]
     for one in loggers:
@@ -146,10 +151,16 @@ def logging_to_stderr(as_json: bool) -> Iterator[None]:
 
 
 class _Json(logging.Formatter):
+    def __init__(self, names_process: bool) -> None:
+        super().__init__()
+        self._names_process = names_process
+
     def format(self, record: logging.LogRecord) -> str:
         """One line of JSON."""
         said = {"at": round(record.created, 3), "level": record.levelname.lower()}
         said |= {"logger": record.name, "message": record.getMessage()}
+        if self._names_process:
+            said["process"] = record.process
         if record.exc_info:
             said["trace"] = self.formatException(record.exc_info)
         return json.dumps(said, ensure_ascii=False)

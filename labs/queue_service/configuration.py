@@ -64,6 +64,12 @@ class QueueServiceSettings(BaseSettings):
     listen_port: int = Field(
         default=PORT, ge=0, le=65535, description="on which port; 0: any that is free"
     )
+    processes: int = Field(
+        default=1,
+        ge=1,
+        le=256,
+        description="so many serve at the one port; more than one on PostgreSQL only",
+    )
     certificate: Path | None = Field(default=None, description="a PEM file: HTTPS is spoken")
     certificate_key: Path | None = Field(
         default=None, description="its key, if that is a file apart"
@@ -88,10 +94,13 @@ class QueueServiceSettings(BaseSettings):
     max_waiting: int = Field(
         default=2000,
         ge=1,
-        description="so many requests wait for the store; others get 429",
+        description="so many requests wait for the store, in each process; others get 429",
     )
     rate_per_s: float = Field(
-        default=0.0, ge=0, description="so many requests a second of each who asks; 0: any number"
+        default=0.0,
+        ge=0,
+        description="so many requests a second of each who asks, by each process's count; 0: any "
+        "number",
     )
     rate_burst: float = Field(default=0.0, ge=0, description="so many at once, after a rest")
 

@@ -3,12 +3,18 @@
 How the queue stands is asked of the service when somebody looks; requests are counted as they
 are answered, by the pattern of their path, never by an id or a name: there are only so many
 lines. Nothing is kept in globals, and nothing here is a secret.
+
+Several processes that serve at one port count in files of a folder that they share (prometheus'
+multiprocess mode), and whichever is asked tells the sum of all: who asks can't choose one. A
+process that replaces one that has died counts on from there.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from functools import cache
+from pathlib import Path
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -16,8 +22,10 @@ from prometheus_client import (
     Counter,
     Histogram,
     generate_latest,
+    values,
 )
 from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from labs.queue_service.messages import Stats
@@ -28,11 +36,30 @@ WAITED_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0,
 OPERATIONS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 
 
-class Metrics:
-    """The numbers of one server."""
+def count_together(folder: Path, place: int) -> None:
+    """Let this process, from its first `Metrics` on, count with others in files of a folder.
 
-    def __init__(self) -> None:
+    Args:
+        place: which of them it is: no other has the number at the same time.
+    """
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
+
+
+class Metrics:
+    """The numbers of one server, or of several that count together."""
+
+    def __init__(self, together: Path | None = None) -> None:
+        """Nothing has been counted yet.
+
+        Args:
+            together: the folder of `count_together`, if that was called.
+        """
         self._registry = CollectorRegistry()
+        self._all = self._registry
+        if together is not None:
+            self._all = CollectorRegistry()
+            MultiProcessCollector(self._all, str(together))  # type: ignore[no-untyped-call]
         labels = ("method", "route")
         requests = Counter(
             "queue_service_requests",
@@ -91,7 +118,7 @@ class Metrics:
         """
         queue = CollectorRegistry()
         queue.register(_Standing(stats))
-        return generate_latest(queue) + generate_latest(self._registry)
+        return generate_latest(queue) + generate_latest(self._all)
 
 
 class _Standing(Collector):

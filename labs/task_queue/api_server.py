@@ -92,6 +92,7 @@ def running(
     port: int,
     *,
     name: str = "task queue",
+    door: socket.socket | None = None,
     stopping: Callable[[], None] = lambda: None,
     within_s: float = STOP_WITHIN_S + 5,
 ) -> Iterator[str]:
@@ -99,13 +100,14 @@ def running(
 
     Args:
         name: of what is served, for an error.
+        door: at which it listens, as `opened` gives it; None: it opens one.
         stopping: called when the server has been asked to stop.
         within_s: that takes so long, at the most.
 
     Raises:
         BadInput: the port can't be had.
     """
-    listening = _listening(host, port, name)
+    listening = door or opened(host, port, name)
     thread = threading.Thread(
         target=server.run,
         kwargs={"sockets": [listening]},
@@ -115,9 +117,7 @@ def running(
     thread.start()
     try:
         wait_until(lambda: server.started, START_WITHIN_S, what="the HTTP server to start")
-        shown = f"[{host}]" if ":" in host else host
-        scheme = "https" if server.config.is_ssl else "http"
-        yield f"{scheme}://{shown}:{listening.getsockname()[1]}"
+        yield url_of(listening, host, https=server.config.is_ssl)
     finally:
         server.should_exit = True
         stopping()
@@ -138,7 +138,18 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _listening(host: str, port: int, name: str) -> socket.socket:
+def url_of(listening: socket.socket, host: str, *, https: bool) -> str:
+    """The URL of a server that listens there, by the name that was given to it."""
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if https else 'http'}://{shown}:{listening.getsockname()[1]}"
+
+
+def opened(host: str, port: int, name: str) -> socket.socket:
+    """A port, at which one can knock.
+
+    Raises:
+        BadInput: it can't be had.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         made = socket.create_server((host, port), family=family, backlog=2048)
