@@ -75,7 +75,7 @@ DIALECT = Dialect("task queue", "ApiClient", _refusal)
 
 
 class ApiClient(TaskQueue):
-    """A task queue on a server. May be shared by threads; not by processes."""
+    """A task queue on a server. May be shared by threads, and used after a fork."""
 
     tells_moves = False
     """The server makes the moves: with events, it is there that they are recorded."""

@@ -19,6 +19,7 @@ import httpx
 
 from labs.errors import BadInput, LabError
 from labs.task_queue.errors import StoreUnfit, StoreUnreachable, Unauthorised
+from labs.task_queue.forks import OfProcess
 from labs.task_queue.tasks import Json
 
 PAUSES_S = (0.1, 0.4, 1.6)
@@ -94,16 +95,19 @@ class Link:
         if not base_url.startswith("https:"):
             verify = False  # nothing to verify: spare the 0.2 s in which certificates are read
         here = urlsplit(base_url).hostname in ("localhost", "127.0.0.1", "::1")
-        self._http = httpx.Client(
-            headers=headers,
-            timeout=timeout_s,
-            verify=verify,
-            trust_env=not here,  # a proxy of the house is no way to a server on this machine
+        self._http = OfProcess(
+            lambda: httpx.Client(
+                headers=headers,
+                timeout=timeout_s,
+                verify=verify,
+                trust_env=not here,  # a proxy of the house is no way to a server on this machine
+            )
         )
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        if made := self._http.made():
+            made.close()
 
     def ask(self, call: Call) -> Reply:
         """Ask, and ask again where that is safe.
@@ -137,7 +141,7 @@ class Link:
 
     def _sent(self, call: Call) -> httpx.Response:
         kind = {} if call.body is None else {"Content-Type": "application/json"}
-        return self._http.request(
+        return self._http().request(
             call.method,
             self.base_url + call.path,
             params=dict(call.query) or None,

@@ -29,6 +29,7 @@ from botocore.exceptions import (
 )
 
 from labs.task_queue.errors import StoreUnreachable
+from labs.task_queue.forks import OfProcess
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 30.0
 TRIES = 4
@@ -94,31 +95,38 @@ class Bucket:
             response_checksum_validation="when_required",
             s3={"addressing_style": "path"},
         )
-        with MAKING:
-            self._s3 = _session().client(
-                "s3",
-                endpoint_url=self.endpoint,
-                region_name=region,
-                aws_access_key_id=credentials.access_key_id,
-                aws_secret_access_key=credentials.secret_access_key,
-                aws_session_token=credentials.session_token,
-                config=config,
-            )
-        self._counting = threading.Lock()
+
+        def client() -> Any:
+            with MAKING:
+                made = _session().client(
+                    "s3",
+                    endpoint_url=self.endpoint,
+                    region_name=region,
+                    aws_access_key_id=credentials.access_key_id,
+                    aws_secret_access_key=credentials.secret_access_key,
+                    aws_session_token=credentials.session_token,
+                    config=config,
+                )
+            made.meta.events.register("before-send.s3", self._count)
+            return made
+
+        self._counting = OfProcess(threading.Lock)
         self.requests = 0
         """How many were made so far."""
-        self._s3.meta.events.register("before-send.s3", self._count)
+        self._s3 = OfProcess(client)
+        self._s3()
 
     def close(self) -> None:
         """Close the connections."""
-        self._s3.close()
+        if made := self._s3.made():
+            made.close()
 
     # --- Objects ------------------------------------------------------------------------------
 
     def read(self, key: str) -> tuple[bytes, str] | None:
         """An object and its ETag; None: there is none."""
         try:
-            answer = self._s3.get_object(Bucket=self.name, Key=key)
+            answer = self._s3().get_object(Bucket=self.name, Key=key)
             return answer["Body"].read(), answer["ETag"]
         except ClientError as error:
             if _code(error) in GONE:
@@ -173,7 +181,7 @@ class Bucket:
     def _write_if(self, key: str, body: bytes, **condition: Any) -> str | None:
         for pause_s in (*PAUSES_S, None):
             try:
-                answer = self._s3.put_object(
+                answer = self._s3().put_object(
                     Bucket=self.name, Key=key, **_content(body), **condition
                 )
                 return str(answer["ETag"])
@@ -192,7 +200,7 @@ class Bucket:
 
     def _delete(self, key: str, **condition: Any) -> bool:
         try:
-            self._s3.delete_object(Bucket=self.name, Key=key, **condition)
+            self._s3().delete_object(Bucket=self.name, Key=key, **condition)
         except ClientError as error:
             if condition and _status(error) in (409, 412, 501):
                 return False
@@ -205,7 +213,7 @@ class Bucket:
     def _ask(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """Make a request that may be made twice."""
         try:
-            answer: dict[str, Any] = getattr(self._s3, operation)(Bucket=self.name, **parameters)
+            answer: dict[str, Any] = getattr(self._s3(), operation)(Bucket=self.name, **parameters)
         except ClientError as error:
             raise self._refused(error) from None
         except BotoCoreError as error:
@@ -214,7 +222,7 @@ class Bucket:
 
     def _count(self, **_: object) -> None:
         """Called by boto3 before each request, tries again included."""
-        with self._counting:
+        with self._counting():
             self.requests += 1
 
     def _refused(self, error: ClientError) -> StoreUnreachable:

@@ -42,6 +42,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from labs.task_queue.errors import StoreUnreachable
+from labs.task_queue.forks import OfProcess
 from labs.task_queue.queue import Recorder
 from labs.task_queue.s3_bucket import LIST_AT_MOST, Bucket
 from labs.task_queue.s3_tasks import Home, Kept, Marker, Seen, markers_in
@@ -85,11 +86,14 @@ class Moves:
         self._recorder = recorder
         self.deletes_safely = True
         """Whether the store can delete on a condition."""
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="s3-queue")
+        self._threads = OfProcess(
+            lambda: ThreadPoolExecutor(threads, thread_name_prefix="s3-queue")
+        )
 
     def close(self) -> None:
         """End the threads."""
-        self._threads.shutdown()
+        if made := self._threads.made():
+            made.shutdown()
 
     # --- Reading ------------------------------------------------------------------------------
 
@@ -298,7 +302,7 @@ class Moves:
 
         if len(items) < 2:
             return [tried(item) for item in items]
-        return list(self._threads.map(tried, items))
+        return list(self._threads().map(tried, items))
 
     def _object(self, name: str) -> str:
         return f"{self.base}tasks/{name}"

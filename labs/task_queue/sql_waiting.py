@@ -17,6 +17,7 @@ from typing import Any
 
 from labs.errors import WaitedTooLong
 from labs.task_queue.errors import StoreUnreachable
+from labs.task_queue.forks import OfProcess
 from labs.task_queue.sql_database import Database
 from labs.waiting import wait_until
 
@@ -32,8 +33,8 @@ class Waiting:
         self._database = database
         self._queue = queue
         self._channel = f"lab_tasks_{hashlib.sha256(queue.encode()).hexdigest()[:16]}"
-        self._idle: list[_Waiter] = []
-        self._lock = threading.Lock()
+        self._idle: OfProcess[list[_Waiter]] = OfProcess(list)
+        self._lock = OfProcess(threading.Lock)
         self._announced = -LISTENED_S
         self._announce = (
             ""
@@ -47,8 +48,9 @@ class Waiting:
 
     def wait(self, timeout_s: float) -> None:
         """Return when something has changed, at the latest after so long."""
-        with self._lock:
-            waiter = self._idle.pop() if self._idle else None
+        with self._lock():
+            idle = self._idle()
+            waiter = idle.pop() if idle else None
         waiter = waiter or _Waiter(self._database.detached())
         try:
             with self._database.errors_of(waiter.connection):
@@ -59,14 +61,15 @@ class Waiting:
         except StoreUnreachable:
             self.close()  # the others are gone as well
             raise
-        with self._lock:
-            self._idle.append(waiter)
+        with self._lock():
+            self._idle().append(waiter)
 
     def close(self) -> None:
         """Close the connections."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for waiter in idle:
+        with self._lock():
+            idle = self._idle()
+            waiters, idle[:] = list(idle), []
+        for waiter in waiters:
             waiter.connection.close()
 
     def _listen(self, waiter: _Waiter, timeout_s: float) -> None:

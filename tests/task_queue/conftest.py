@@ -76,7 +76,7 @@ EVENT_STORES = [
 
 AROUND = ("events_sqlite", "events_postgres", "events_s3")
 """Another store with events around it: each move is tried there, and not all that is around."""
-NOT_AROUND = ("ids", "bodies", "order", "attempts", "pages", "purge", "waiting")
+NOT_AROUND = ("forks", "ids", "bodies", "order", "attempts", "pages", "purge", "waiting")
 """Files of the contract that these are spared, unless LABS_TEST_STORES=all."""
 
 

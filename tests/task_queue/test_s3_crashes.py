@@ -36,7 +36,7 @@ def die_before(queue: S3Queue, request: int) -> None:
         if next(left, None) is None:
             raise Death
 
-    queue._bucket._s3.meta.events.register("before-send.s3", send_or_die)
+    queue._bucket._s3().meta.events.register("before-send.s3", send_or_die)
 
 
 def until_it_lives(

@@ -234,7 +234,7 @@ def test_a_writer_that_dies_amid_a_write_leaves_what_was_there(s3_place: S3Place
     with s3_place.open() as queue, s3_place.open() as mortal:
         bucket, key = queue._bucket, f"{queue._moves.base}tasks/cut"
         bucket.write(key, b"as it was")
-        mortal._bucket._s3.meta.events.register("before-send.s3", die_amid)
+        mortal._bucket._s3().meta.events.register("before-send.s3", die_amid)
         with pytest.raises(Death):
             mortal._bucket.write(key, b"x" * 1000)
         there = bucket.read(key)
