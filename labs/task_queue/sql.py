@@ -16,7 +16,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Engine
@@ -33,7 +32,7 @@ from labs.task_queue.sql_values import (
     items,
     maybe,
     moved_by,
-    options,
+    new_row,
     place_of,
     plain,
     put_told,
@@ -141,19 +140,21 @@ class SqlQueue(TaskQueue):
     # --- The verbs ----------------------------------------------------------------------------
 
     def _put(self, tasks: Sequence[NewTask]) -> Put:
-        added: set[str] = set()
+        by_key = {escaped(task.id): task for task in tasks}
+        said = json.dumps([new_row(key, task) for key, task in by_key.items()])
         with self._moving() as (session, moved):
-            for alike, group in groupby(tasks, options):
-                by_key = {escaped(task.id): task for task in group}
-                said = json.dumps([{"key": key, "body": one.text} for key, one in by_key.items()])
-                for key, at, *_ in self._run(session, self._say.put, alike | {"items": said}):
-                    added.add(by_key[key].id)
-                    if self.recorder:
-                        moved.append(put_told(by_key[key], at))
+            rows = self._run(session, self._say.put, {"items": said})
+            if self.recorder:
+                moved += [put_told(by_key[key], at) for key, at, *_ in rows]
+        added = {by_key[row[0]].id for row in rows}
         return Put(
             [task.id for task in tasks if task.id in added],
             [task.id for task in tasks if task.id not in added],
         )
+
+    def put_each(self, tasks: Sequence[NewTask]) -> Put:
+        """As `put`, each task with options of its own; they are admitted already."""
+        return self._put(tasks)
 
     def _get(self, n: int, lease_s: float | None, owner: str | None) -> list[Claim]:
         params = {"n": n, "lease_s": lease_s, "owner": maybe(escaped, owner)}

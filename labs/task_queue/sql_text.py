@@ -120,6 +120,14 @@ SQLITE = Dialect(
 )
 
 KEY = {"key": "text"}
+NEW = {
+    "key": "text",
+    "body": "text",
+    "priority": "smallint",
+    "delay_s": "double precision",
+    "max_attempts": "integer",
+    "backoff_s": "double precision",
+}
 HOLD = {**KEY, "hand": "text", "nth": "bigint"}
 SETTLING = {**HOLD, "done": "boolean", "outcome": "text", "words": "text"}
 
@@ -219,17 +227,17 @@ def _held(d: Dialect) -> str:
 
 def _put(d: Dialect) -> str:
     # Numbered in the order in which they come, stored in the order of their ids.
-    items = d.items({"key": "text", "body": "text"})
+    items = d.items(NEW)
     numbered, seq, order = f"({items})", "", ""
     if d.locked:
         numbered = f"(SELECT nextval('lab_tasks_line') AS seq, i.* FROM ({items}) AS i)"
         seq, order = "seq, ", "ORDER BY v.key"
-    later = d.later.format(_number("delay_s"))
+    later = d.later.format("v.delay_s")
     return f"""INSERT INTO lab_tasks ({seq}queue, id, body, priority, stage, wake, due, attempts,
             max_attempts, backoff_s, moves, put_at, reason)
-        SELECT {seq}:queue, v.key, {d.json.format("v.body")}, :priority, {WAITING},
-            CASE WHEN {_number("delay_s")} > 0 THEN {later} END, {later}, 0,
-            CAST(:max_attempts AS integer), {_number("backoff_s")}, 1, {d.now}, ''
+        SELECT {seq}:queue, v.key, {d.json.format("v.body")}, v.priority, {WAITING},
+            CASE WHEN v.delay_s > 0 THEN {later} END, {later}, 0,
+            v.max_attempts, v.backoff_s, 1, {d.now}, ''
         FROM {numbered} AS v WHERE true {order}
         ON CONFLICT (queue, id) DO NOTHING RETURNING id, {d.now}{d.now_told()}"""
 

@@ -61,9 +61,11 @@ def items(holds: Iterable[Hold], more: Callable[[Hold], Mapping[str, Json]]) -> 
     return json.dumps(sorted(said, key=lambda one: str(one["key"])))
 
 
-def options(task: NewTask) -> dict[str, float | None]:
-    """What tasks of one statement have in common."""
+def new_row(key: str, task: NewTask) -> dict[str, Json]:
+    """A task that is to be put, as one of `items`."""
     return {
+        "key": key,
+        "body": task.text,
         "priority": task.priority,
         "delay_s": task.delay_s,
         "max_attempts": task.max_attempts,
