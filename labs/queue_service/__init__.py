@@ -28,7 +28,8 @@ enough.)
 **What it promises.**
 
 - What was answered with success is on disk. The same `build_id` is one message, and the same
-  `Idempotency-Key` one request for a day, whatever was sent twice, and whoever died meanwhile.
+  `Idempotency-Key` of one sender one request for a day, whatever was sent twice, and whoever died
+  meanwhile.
 - No message is in two hands, and no two builds run whose jobs block each other; a lease that
   runs out brings a message back, and voids its claim. So each is handed out at least once.
 - Who waits for a job is woken when it ends, in the same transaction. A newer build takes the place

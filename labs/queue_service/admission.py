@@ -92,11 +92,12 @@ def shaped(model: type[M], value: object) -> M:
 # --- Messages ---------------------------------------------------------------------------------
 
 
-def start(value: Json, key: str | None = None) -> Start:
+def start(value: Json, key: str | None = None, subject: str = "") -> Start:
     """A build that is to run.
 
     Args:
         key: as `idempotency_key` admits it.
+        subject: who sends it; the same key of somebody else is another one.
 
     Raises:
         BadMessage: it can't be meant.
@@ -108,7 +109,7 @@ def start(value: Json, key: str | None = None) -> Start:
         body=kept(value),
         disabled=wanted.job_archived or wanted.job_state == "DISABLED",
         force=FORCE in (wanted.cause_message or ""),
-        idempotency_key=key,
+        idempotency_key=f"{key} {subject}" if key and subject else key,
         fingerprint="" if key is None else _fingerprint(value),
         **_common(wanted, wanted.job_id),
     )

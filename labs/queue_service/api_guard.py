@@ -1,8 +1,9 @@
 """The door of the queue service's server: who comes in, with what, and how often.
 
-Before any request is understood it is known who sends it (401, 403), no page from elsewhere makes their browser send it (403), they have not sent too many
-(429), and its body is whole (408), JSON by its name (415), and not too long (413). Nothing of the
-queue has been asked until then.
+Before any request is understood it is known who sends it (401, 403), and that no page from
+elsewhere lets their browser do it (403); they have not sent too many (429); and its body is whole
+(408), JSON by its name (415), and not too long (413).
+Nothing of the queue has been asked until then.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ async def post(desk: Desk, asked: Asked) -> Reply:
         return said(Scheduled(put.job_id, await desk.do(put)))
     if kind == "frozen":
         return said(await desk.do(admission.thaw(asked.json())))
-    enqueued = await desk.do(admission.start(asked.json(), key))
+    enqueued = await desk.do(admission.start(asked.json(), key, asked.principal.subject))
     headers = []
     if enqueued.id:
         headers.append(("Location", f"{MESSAGE}?id={quote(enqueued.id, safe='')}"))

@@ -161,7 +161,7 @@ def _parameters(query: type[Query] | None) -> list[Schema]:
 def _key(route: Route) -> list[Schema]:
     if not route.key:
         return []
-    about = "Tells tries of one request apart from another's; honoured for a day, for a start."
+    about = "Tells tries of one request apart from your others; honoured for a day, for a start."
     pattern = "^[!-~]+$"
     schema = {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": pattern}
     return [

@@ -49,6 +49,11 @@ class Job:
     waking: bool = False
     """Somebody who waits for it is still to be looked at."""
 
+    @property
+    def is_idle(self) -> bool:
+        """None of its messages runs or waits, and nobody waits for it."""
+        return not (self.running or self.queued or self.blocked or self.frozen or self.waking)
+
 
 @dataclass(slots=True)
 class Line:

@@ -13,7 +13,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import TimeoutError as TookTooLong
 from copy import copy
 from datetime import UTC, datetime, timedelta
@@ -274,7 +274,10 @@ class QueueService:
         self.on_commit(len(asked), time.perf_counter() - begun, batch.waited_s)
         if batch.is_unfinished:
             self._writer_again()
-        return self._told(asked, hungry, fed)
+        told = self._told(asked, hungry, fed, batch.unseen)
+        if batch.unseen:
+            self._look()
+        return told
 
     def _carry_out(self, batch: Batch, asked: Sequence[Asked]) -> list[Asked]:
         """Do each kind by the set; those claims that have found nothing."""
@@ -334,14 +337,19 @@ class QueueService:
         return [one for one in waiting if one.answer]
 
     def _told(
-        self, asked: Sequence[Asked], hungry: Sequence[Asked], fed: Sequence[Asked]
+        self,
+        asked: Sequence[Asked],
+        hungry: Sequence[Asked],
+        fed: Sequence[Asked],
+        unseen: Collection[str],
     ) -> list[Asked]:
-        """Who is answered now: all but claims that found nothing and want to wait."""
+        """Who is answered now: all but claims that found nothing and want to wait, or for whom
+        the next transaction looks on."""
         self._kept.let_go(fed)
         for one in hungry:
             if not one.answer:
                 self._kept.keep(one)
-        over = self._kept.over()
+        over = self._kept.over(unseen)
         self._kept.let_go(over)
         for one in over:
             one.answer = ()
@@ -372,8 +380,9 @@ class QueueService:
         while not self._closing.wait(TICK_S):
             try:
                 self.call(Tick())
-            except LabError as error:
-                log.warning("What time brings waits: %s", error)
+            except Exception as error:  # noqa: BLE001 - the next second is another try
+                why = error if isinstance(error, LabError) else "see the error above"
+                log.warning("What time brings waits: %s", why)
 
     # --- Reading, in the reader's thread ------------------------------------------------------
 

@@ -23,7 +23,8 @@ from labs.task_queue.errors import ClaimLost, TaskError
 from labs.task_queue.tasks import Fail, Success
 
 LOOKS = 6
-"""So often a claim looks further down the line, past what has turned out to be blocked."""
+"""So often a claim looks further down the line, past what has turned out to be blocked, before
+others have their turn; the next transaction goes on."""
 LOOKED_AT = 20
 """So many messages at least from the second look on, and twice as many with each."""
 
@@ -55,6 +56,7 @@ def claim_all(batch: Batch, claims: Sequence[Claim]) -> list[tuple[Claimed, ...]
 def _lots(batch: Batch, cluster: str, wanted: int) -> Iterator[list[Build]]:
     """The messages that may run, up to so many, a look at a time; those that may not are parked."""
     n = wanted
+    batch.unseen.discard(cluster)
     for _ in range(LOOKS):
         ids = [id_ for id_, _ in batch.tasks(cluster).peek(n)]
         batch.absorb()
@@ -78,7 +80,7 @@ def _lots(batch: Batch, cluster: str, wanted: int) -> Iterator[list[Build]]:
         batch.settle_down()
         batch.flush()
         n = max(wanted, LOOKED_AT, 2 * n)
-    batch.claimable.add(cluster)  # whoever can wait looks further at once
+    batch.unseen.add(cluster)
 
 
 def _take(

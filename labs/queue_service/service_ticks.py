@@ -8,9 +8,11 @@ however many instances there are. A tick does a limited amount, and says whether
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from datetime import timedelta
 
+from labs.errors import LabError
 from labs.queue_service import cron, schedule
 from labs.queue_service.errors import BadMessage
 from labs.queue_service.messages import ENDED, Schedule, State
@@ -28,6 +30,8 @@ from labs.queue_service.store_rows import (
 from labs.task_queue.sql_values import escaped
 from labs.task_queue.tasks import Json, admitted_json
 
+log = logging.getLogger(__name__)
+
 AT_ONCE = 500
 SAMPLED_EVERY_S = 5.0
 SAMPLES_KEPT_S = timedelta(days=1).total_seconds()
@@ -35,7 +39,7 @@ SAMPLES_KEPT_S = timedelta(days=1).total_seconds()
 
 def tick(batch: Batch, keep: timedelta) -> bool:
     """Do what is due; whether there is more of it."""
-    for (cluster,) in batch.store.run(batch.session, batch.store.say.lines):
+    for cluster in batch.store.due_clusters(batch.session):
         batch.tasks(cluster).peek(1)  # which makes what is due count
     batch.absorb()
     more = [
@@ -83,12 +87,14 @@ def put_schedule(batch: Batch, asked: PutSchedule) -> Schedule | None:
     """Let a job start by the clock, or no more.
 
     Raises:
-        BadMessage: the expression or the time zone can't be meant; all is as it was.
+        BadMessage, BadTask: the expression, the time zone or the build cluster can't be meant;
+            all is as it was.
     """
     plan = None
     if asked.cron is None:
         delete_schedule(batch, DeleteSchedule(job_id=asked.job_id))
     else:
+        batch.store.line(asked.template.cluster if asked.template else "")
         hashed = cron.hashed(asked.cron, asked.job_id)
         rows = batch.store.run(
             batch.session,
@@ -121,7 +127,10 @@ def run_schedules(batch: Batch) -> bool:
     rows = store.run(batch.session, store.say.due_schedules, at=batch.now, n=AT_ONCE)
     for row in rows:
         plan = schedule_of(row)
-        fire(batch, plan.job_id, plan.job_name, plan.next_run.timestamp(), row[-1], plan.body)
+        try:
+            fire(batch, plan.job_id, plan.job_name, plan.next_run.timestamp(), row[-1], plan.body)
+        except LabError as error:  # the other schedules, and what else time brings, go on
+            log.warning("The schedule of job %d has started nothing: %s", plan.job_id, error)
         try:
             following = schedule.next_run(plan.hashed, plan.time_zone, moment(batch.now))
         except BadMessage:  # a time zone that this machine does not know
@@ -158,12 +167,7 @@ def purge(batch: Batch, keep: timedelta) -> bool:
     if rows:
         builds = batch.adopt(build_of(row) for row in rows)
         batch.drop([build for build in builds if build.state in ENDED])
-        idle = [
-            job.job_id
-            for job in map(batch.job, {build.job_id for build in builds})
-            if not (job.running or job.queued or job.blocked or job.frozen or job.waking)
-        ]
-        store.by_key(batch.session, store.say.forget_jobs, idle)
+    store.run(batch.session, store.say.forget_counts)
     store.run(batch.session, store.say.forget_keys, at=batch.now, n=AT_ONCE)
     return len(rows) == AT_ONCE
 

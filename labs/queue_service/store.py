@@ -17,6 +17,7 @@ from typing import Any
 from labs.errors import LabError
 from labs.queue_service.store_tables import SCHEMA
 from labs.queue_service.store_text import Statements, page_of, statements_for
+from labs.task_queue.errors import BadTask
 from labs.task_queue.sql import SqlQueue
 from labs.task_queue.sql_database import Database, Rows, Session
 from labs.task_queue.sql_values import escaped
@@ -43,6 +44,11 @@ class Store:
             BadTask: the name can't be one.
             StoreUnreachable, StoreUnfit: the database does not answer, or can't be used.
         """
+        if "/" in name:
+            raise BadTask(
+                f"A queue of builds has no / in its name, such as {name!r:.80}.",
+                remedy="It stands between the queue's name and those of build clusters.",
+            )
         self.database, self.name = database, name
         self._lines = {"": SqlQueue(database, name)}
         SCHEMA.prepare(database)
@@ -91,8 +97,24 @@ class Store:
         if cluster not in self._lines:
             while len(self._lines) >= LINES_HELD:  # the oldest, and never that of no cluster
                 del self._lines[list(self._lines)[1]]
-            self._lines[cluster] = SqlQueue(self.database, f"{self.name}/{cluster}")
+            self._lines[cluster] = SqlQueue(self.database, self._line_name(cluster))
         return self._lines[cluster]
+
+    def due_clusters(self, session: Session) -> list[str]:
+        """Build clusters in whose lines a delay has passed or a lease run out.
+
+        Asked by the set: there may be as many clusters as clients like to name.
+        """
+        of_line = {
+            escaped(self._line_name(cluster)): cluster
+            for (cluster,) in self.run(session, self.say.clusters)
+        }
+        said = [{"key": line} for line in of_line]
+        rows = self.run(session, self.say.due_lines, said, now=time.time()) if said else ()
+        return [of_line[line] for (line,) in rows]
+
+    def _line_name(self, cluster: str) -> str:
+        return f"{self.name}/{cluster}" if cluster else self.name
 
     @contextmanager
     def transaction(self) -> Iterator[tuple[Session, float, int]]:

@@ -8,7 +8,6 @@ statements, however many messages it concerns. What a message's end or start mea
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,14 @@ from labs.queue_service.store_text import JOB_COLUMNS
 from labs.task_queue.sql import SqlQueue
 from labs.task_queue.sql_database import Session
 from labs.task_queue.stages import Move
-from labs.task_queue.tasks import LONGEST_DELAY_S, Json, Moved, Success
+from labs.task_queue.tasks import (
+    LONGEST_DELAY_S,
+    Json,
+    Moved,
+    NewTask,
+    Success,
+    admitted_json,
+)
 
 WOKEN_AT_ONCE = 500
 """If more wait for a job, the next transaction goes on with them."""
@@ -65,6 +71,8 @@ class Batch:
         self.store, self.session, self.now = store, session, now
         self.claimable: set[str] = set()
         """Build clusters in whose lines something can be claimed that could not before."""
+        self.unseen: set[str] = set()
+        """Build clusters of whose lines not enough was seen to say that nothing can be claimed."""
         self.is_unfinished = False
         """Whether there is more to be woken, in the next transaction."""
         self.frozen: dict[int, Build] = {}
@@ -194,7 +202,7 @@ class Batch:
         self._lines.pop(job_id, None)
 
     def drop(self, builds: Sequence[Build]) -> None:
-        """Delete messages that are over with."""
+        """Delete messages that are over with, and what is known of jobs that have no others."""
         for build in builds:
             self._counts[build.cluster, build.state] -= 1
             self._builds[build.id] = None
@@ -204,6 +212,9 @@ class Batch:
         for line in {build.line for build in builds}:
             of_line = [{"key": build.id} for build in builds if build.line == line]
             self.store.run(self.session, self.store.say.forget_tasks, of_line, line=line)
+        jobs = [self.job(id_) for id_ in {build.job_id for build in builds}]
+        idle = [job.job_id for job in jobs if job.is_idle]
+        self.store.by_key(self.session, self.store.say.forget_jobs, idle)
 
     def absorb(self) -> None:
         """Let messages follow what their tasks have done."""
@@ -373,20 +384,20 @@ class Batch:
             run(self.session, say.count, counts)
 
     def _put(self, new: Sequence[tuple[Build, Start, Json]]) -> None:
-        """Put the tasks of new messages, alike ones together, in the order in which they came."""
-        groups: dict[tuple[str, int, float, int, float], dict[str, Json]] = {}
+        """Put the tasks of new messages, in the order in which they came."""
+        of_line: dict[str, list[NewTask]] = {}
         for build, start, body in new:
-            delay_s = start.delay_s if build.due > self.now else 0.0
-            kind = (build.cluster, start.priority, delay_s, start.max_attempts, start.backoff_s)
-            groups.setdefault(kind, {})[build.id] = body
-        for (cluster, priority, delay_s, max_attempts, backoff_s), items in groups.items():
-            self.tasks(cluster).put_quietly(
-                items,
-                priority=priority,
-                delay_s=delay_s,
-                max_attempts=max_attempts,
-                backoff_s=backoff_s,
+            task = NewTask(
+                id=build.id,
+                text=admitted_json(body, f"The body of {build.id!r:.80}"),
+                priority=start.priority,
+                delay_s=start.delay_s if build.due > self.now else 0.0,
+                max_attempts=start.max_attempts,
+                backoff_s=start.backoff_s,
             )
+            of_line.setdefault(build.cluster, []).append(task)
+        for cluster, tasks in of_line.items():
+            self.tasks(cluster).put_each(tasks)
 
     def _write_tasks(self, builds: Sequence[Build]) -> None:
         """Let the tasks follow the messages: parked, to be claimed again, or over with."""
@@ -418,8 +429,3 @@ class Batch:
 
 def _job_row(job: Job) -> dict[str, Json]:
     return {name: getattr(job, name) for name in JOB_COLUMNS} | {"waking": int(job.waking)}
-
-
-def counts_as_text(counts: dict[State, int]) -> str:
-    """For a sample."""
-    return json.dumps(counts)

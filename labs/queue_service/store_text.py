@@ -86,7 +86,11 @@ class Statements:
     to_look_at: str
     waking: str
     ended: str
-    lines: str
+    clusters: str
+    """Those with messages for which a time may come: delayed ones, and leases."""
+    due_lines: str
+    """Of these task queues, those in which it has come."""
+    forget_counts: str
     put_schedule: str
     delete_schedule: str
     due_schedules: str
@@ -204,7 +208,12 @@ def _statements(d: Dialect) -> Statements:
             WHERE j.queue = :queue AND j.waking = 1 LIMIT :n""",
         ended=f"""SELECT {BUILD} FROM lab_builds AS b
             WHERE b.queue = :queue AND b.ended_at <= :at ORDER BY b.ended_at LIMIT :n""",
-        lines="SELECT DISTINCT cluster FROM lab_build_counts WHERE queue = :queue",
+        clusters="""SELECT DISTINCT cluster FROM lab_build_counts
+            WHERE queue = :queue AND state IN ('queued', 'running') AND n > 0""",
+        due_lines=f"""SELECT v.key FROM ({d.items(KEY)}) AS v
+            WHERE (SELECT 1 FROM lab_tasks AS t
+                WHERE t.queue = v.key AND t.wake <= {d.now} LIMIT 1) IS NOT NULL""",
+        forget_counts="DELETE FROM lab_build_counts WHERE queue = :queue AND n = 0",
         put_schedule=_put_schedule(),
         delete_schedule="""DELETE FROM lab_build_schedules
             WHERE queue = :queue AND job_id = :job_id RETURNING job_id""",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 
 from labs.errors import LabError
@@ -42,9 +42,8 @@ class Kept:
         return asked in self._until
 
     def keep(self, asked: Asked) -> None:
-        """Let a claim wait, if it wants to and may."""
-        if not self.is_closed and asked.operation.wait_s > 0:
-            self._until[asked] = time.monotonic() + asked.operation.wait_s
+        """Let a claim wait as long as it wants to."""
+        self._until[asked] = time.monotonic() + asked.operation.wait_s
 
     def of(self, clusters: Iterable[str] | None) -> list[Asked]:
         """Those for these build clusters, or all; who has gone is forgotten."""
@@ -60,10 +59,18 @@ class Kept:
         for asked in done:
             self._until.pop(asked, None)
 
-    def over(self) -> list[Asked]:
-        """Those who have waited as long as they wanted."""
+    def over(self, unseen: Collection[str]) -> list[Asked]:
+        """Those who have waited as long as they wanted.
+
+        Args:
+            unseen: build clusters in whose lines there may be something for them all the same.
+        """
         now = time.monotonic()
-        return [one for one, until in self._until.items() if until <= now or self.is_closed]
+        return [
+            one
+            for one, until in self._until.items()
+            if self.is_closed or (until <= now and one.operation.cluster not in unseen)
+        ]
 
 
 class Listener:

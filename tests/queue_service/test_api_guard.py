@@ -215,6 +215,18 @@ def test_a_page_from_elsewhere_can_not_let_a_browser_change_anything(
     assert http.post(MESSAGE, json=START, headers={**by, **bearer}).status_code in (200, 201)
 
 
+def test_the_same_key_of_somebody_else_is_another_one(http: httpx.Client, locked: Locked) -> None:
+    def sent(subject: str, build: int) -> httpx.Response:
+        token = locked.token("sdapi", subject=subject)
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "1"}
+        return http.post(MESSAGE, json={"buildId": build, "jobId": build}, headers=headers)
+
+    assert [sent("ann", 501).status_code, sent("bob", 502).status_code] == [201, 201]
+    again, other = sent("ann", 501), sent("ann", 502)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert other.json()["type"] == "urn:queue-service:KeyReused"
+
+
 def test_more_than_can_wait_is_429_too(sqlite_service: QueueService) -> None:
     sqlite_service._writer._max_waiting = 0
     with serving(create_app(sqlite_service)) as url, asking(url) as http:

@@ -100,6 +100,19 @@ def test_a_lease_that_runs_out_brings_the_message_back_to_its_place(
         ack(service, late)
 
 
+def test_leases_run_out_in_clusters_of_any_name(service: QueueService) -> None:
+    clusters = ["", "gpu", " /%s'\\;--", "a/b"]
+    for build, cluster in enumerate(clusters, 1):
+        put(service, build, build, cluster=cluster)
+        claim_one(service, cluster=cluster, lease_s=0.01)
+
+    def are_back() -> bool:
+        service.call(Tick())
+        return service.call(GetStats()).counts[State.QUEUED] == len(clusters)
+
+    wait_until(are_back, TIMEOUT_S)
+
+
 def test_a_lease_that_runs_out_in_the_last_attempt_is_the_end(service: QueueService) -> None:
     put(service, 1, 1, max_attempts=1)
     claim_one(service, lease_s=0.01)

@@ -52,6 +52,22 @@ def test_a_higher_priority_goes_first_and_among_equals_the_older(service: QueueS
     assert ids(service) == ["2", "4", "1", "3"]
 
 
+def test_starts_that_come_together_keep_their_order_whatever_they_ask_for(
+    service: QueueService,
+) -> None:
+    from labs.queue_service.committer import Asked
+
+    options: list[dict[str, float]] = [{}, {"max_attempts": 9}, {"backoff_s": 1}, {"priority": 1}]
+    starts = [start(n, n, **options[n % len(options)]) for n in range(1, 31)]
+    with service.store.transaction():  # meanwhile the writer can't go on, and then finds all
+        asked = [service._submit(Asked(one)) for one in starts]
+    for one in asked:
+        one.future.result(TIMEOUT_S)
+    first = [one.build_id for one in starts if one.priority]
+    then = [one.build_id for one in starts if not one.priority]
+    assert [int(id_) for id_ in ids(service, 99)] == first + then
+
+
 def test_each_build_cluster_has_a_line_of_its_own(service: QueueService) -> None:
     put(service, 1, 1)
     put(service, 2, 2, cluster="gpu")
@@ -427,6 +443,24 @@ def test_failed_messages_are_listed_replayed_and_discarded(service: QueueService
     assert ids(service) == ["2", "5", "3"]
 
 
+def test_of_a_job_whose_messages_are_forgotten_nothing_is_kept(
+    timed: QueueService, clock: Clock
+) -> None:
+    put(timed, 1, 1, cluster="gpu")
+    nack(timed, claim_one(timed, cluster="gpu"), final=True)
+    put(timed, 2, 2, cluster="cpu")
+    ack(timed, claim_one(timed, cluster="cpu"))
+    timed.call(Discard(ids=("1",)))
+    clock.pass_(days=8)
+    timed.call(Tick())
+    timed.call(Tick())
+    with timed.store.database.session() as session:
+        for table in ("lab_builds", "lab_build_jobs", "lab_build_counts"):
+            asked = f"SELECT COUNT(*) FROM {table} WHERE queue = :queue"  # noqa: S608
+            ((n,),) = timed.store.run(session, timed.store.database.compiled(asked))
+            assert n == 0, table
+
+
 def test_all_that_has_failed_is_replayed_page_by_page(
     service: QueueService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -473,4 +507,19 @@ def test_a_claim_finds_the_one_message_that_can_run_behind_many_that_can_not(
     put(service, 60, 60)
     assert ids(service, 1) == ["1"]
     assert ids(service, 1) == ["60"]
+    assert ids(service, 1) == []
+
+
+def test_a_claim_that_does_not_wait_looks_on_past_what_one_transaction_sees(
+    service: QueueService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labs.queue_service.service_dispatch.LOOKS", 2)
+    monkeypatch.setattr("labs.queue_service.service_dispatch.LOOKED_AT", 2)
+    monkeypatch.setattr("labs.queue_service.waiting.LOOK_S", 600)
+    put(service, 1, 1)
+    for build in range(2, 31):
+        put(service, build, build, blocked_by=(1,))
+    put(service, 40, 40)
+    assert ids(service, 1) == ["1"]
+    assert ids(service, 1) == ["40"]
     assert ids(service, 1) == []

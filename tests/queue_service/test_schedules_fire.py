@@ -22,6 +22,7 @@ from labs.queue_service.operations import (
 )
 from labs.queue_service.service import QueueService
 from labs.queue_service.store_tables import STEPS
+from labs.task_queue.errors import BadTask
 from labs.waiting import wait_until
 from tests.queue_service.grounds import (
     NOON,
@@ -34,6 +35,7 @@ from tests.queue_service.grounds import (
     look,
     nack,
     put,
+    start,
     state,
 )
 
@@ -99,6 +101,39 @@ def test_runs_that_an_outage_has_missed_fire_once(ground: Ground) -> None:
     (listed,) = service.call(ListSchedules())
     assert listed.next_run > ground.clock.now
     assert listed.next_run - ground.clock.now <= timedelta(hours=1)
+
+
+def test_a_schedule_that_can_start_nothing_keeps_nobody_else_from_starting(
+    timed: QueueService, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan(timed, 1, template=start(0, 1, freeze_windows=("not admitted",)))
+    plan(timed, 2)
+    clock.pass_(hours=1)
+    timed.call(Tick())
+    assert [id_.partition("@")[0] for id_ in runs(timed)] == ["2"]
+    assert "The schedule of job 1 has started nothing" in caplog.text
+    assert all(one.next_run > clock.now for one in timed.call(ListSchedules()))
+
+
+def test_a_schedule_for_a_cluster_that_can_not_be_is_refused(timed: QueueService) -> None:
+    with pytest.raises(BadTask, match="1 to 128 characters"):
+        plan(timed, template=start(0, 7, cluster="c" * 200))
+    assert timed.call(ListSchedules()) == []
+
+
+def test_time_goes_on_after_a_tick_that_failed_in_an_unforeseen_way(
+    service: QueueService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = []
+
+    def fails(*_: object) -> bool:
+        ticks.append(1)
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr("labs.queue_service.service.TICK_S", 0.01)
+    monkeypatch.setattr("labs.queue_service.service_ticks.tick", fails)
+    service.start_ticking()
+    wait_until(lambda: len(ticks) > 2, TIMEOUT_S)
 
 
 def test_a_schedule_is_replaced_and_taken_away(timed: QueueService, clock: Clock) -> None:

@@ -74,6 +74,8 @@ def test_what_can_not_be_meant_is_refused(sqlite_url: str) -> None:
         QueueService.at("mysql://u:p@h/d")
     with pytest.raises(BadTask, match="1 to 128 characters"):
         QueueService.at(sqlite_url, "n" * 200)
+    with pytest.raises(BadTask, match="no / in its name"):  # or gpu of one/two were two/gpu of one
+        QueueService.at(sqlite_url, "one/two")
 
 
 def test_no_password_is_shown(postgres_url: str) -> None:
@@ -101,7 +103,7 @@ PARAMS: dict[str, Any] = {
 BY_NUMBER = ("jobs", "ends", "waited_for", "forget_jobs", "newest")
 SMALL = (
     *("schedule", "due_schedule", "delete_schedule", "put_", "ran", "sample", "forget_samples"),
-    *("lines", "count", "insert", "save_", "oldest"),
+    *("clusters", "count", "forget_counts", "insert", "save_", "oldest"),
 )
 """Statements on tables that stay small, those that only add, and one that looks at a few rows."""
 SEES_ALL = ("Seq Scan", "SCAN lab_builds", "SCAN lab_tasks", "SCAN b", "SCAN t")
