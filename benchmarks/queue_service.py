@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -42,13 +41,17 @@ from benchmarks.queue_service_load import Load, Told, Wrk
 from labs.errors import LabError
 from labs.task_queue.local_postgres import LocalPostgres
 
-LOW, HIGH = 16, 64
-"""Clients at a time."""
+LOW, HIGH, TOGETHER = 16, 64, 128
+"""Clients at a time; `TOGETHER` of two processes that serve at one port, one for each core."""
 START_LOW, START_HIGH = f"start, {LOW} clients", f"start, {HIGH} clients"
 FRESH, SHARED = f"{START_HIGH}, each token new", f"{START_HIGH}, of 100 jobs"
 JOB, STATS, ALIVE = "status of a job", "stats", "alive"
-TWO = ", at each of two instances"
+TWO = f"{TOGETHER} clients, two processes"
+START_TWO, JOB_TWO = f"start, {TWO}", f"{JOB}, {TWO}"
 LOOKS = {JOB: "/v1/queue/message?jobId=%d", STATS: "/v1/queue/stats", ALIVE: "/v1/status"}
+LOOKS[JOB_TWO] = LOOKS[JOB]
+CONNECTIONS = {START_LOW: LOW, START_TWO: TOGETHER, JOB_TWO: TOGETHER}
+"""Of other loads, HIGH."""
 BUILDS_A_RUN = 1_000_000_000
 TOKENS = 50
 FRESH_A_SECOND = 4_000
@@ -103,12 +106,12 @@ class Results:
 
 def load_of(name: str) -> Load:
     """A load by its name; starts are of builds that no run before it had."""
+    connections = CONNECTIONS.get(name, HIGH)
     if name in LOOKS:
         settings = {"LOOK": LOOKS[name], "FIRST": f"{FILLED_FROM}", "BUILDS": "1000"}
-        return Load("look", HIGH, settings=settings)
+        return Load("look", connections, settings=settings)
     first = FILLED_FROM + next(runs) * BUILDS_A_RUN
     jobs = "100" if name == SHARED else "0"
-    connections = LOW if name == START_LOW else HIGH
     return Load("start", connections, settings={"FIRST": f"{first}", "JOBS": jobs})
 
 
@@ -125,24 +128,6 @@ def measure(
                 told[ground.stored].append(wrk.run(load_of(name), ground.url, seconds))
         for ground in grounds:
             yield figure(ground, name, told[ground.stored], told[grounds[0].stored])
-
-
-def measure_pair(
-    wrk: Wrk, ground: Ground, second: str, rounds: int, seconds: float
-) -> Iterator[Figure]:
-    """An instance a core: loads at two at once, on one store; their rates together."""
-    for name in (START_HIGH, JOB):
-        told = []
-        for _ in range(rounds):
-            with ThreadPoolExecutor(2) as threads:
-                asked = [
-                    threads.submit(wrk.run, load_of(name), url, seconds)
-                    for url in (ground.url, second)
-                ]
-            one, other = (run.result() for run in asked)
-            slower = max(one, other, key=lambda each: each.p99_ms)
-            told.append(replace(slower, requests=one.requests + other.requests))
-        yield figure(ground, name + TWO, told, told)
 
 
 def figure(ground: Ground, name: str, told: Sequence[Told], empty: Sequence[Told]) -> Figure:
@@ -187,9 +172,10 @@ def measure_all(
         fresh = login.tokens("fresh", int(FRESH_A_SECOND * seconds))
         told = wrk.run(load_of(FRESH), empty.url, seconds, tokens=fresh)
         figures.append(figure(empty, FRESH, only := [told], only))
-        said("PostgreSQL, two instances")
-        with instance(empty.store_url, login) as second:
-            figures += measure_pair(wrk, empty, second, rounds, seconds)
+        said("PostgreSQL, two processes at one port")
+        with instance(empty.store_url, login, processes=2) as url:
+            together = replace(empty, url=url)
+            figures += measure(wrk, [together], (START_TWO, JOB_TWO), rounds, seconds)
         said("PostgreSQL, from POST to dispatch")
         same, other = latencies(postgres.url, login, tries=int(seconds * 20))
     with ExitStack() as opened:
@@ -220,7 +206,7 @@ def goals_of(results: Results) -> list[Goal]:
     for one in results.figures:
         name = f"{one.store}, {one.stored:,} waiting: {one.load}"
         if one.store == "PostgreSQL" and one.cost is None:
-            least = {START_LOW: 1_000, START_HIGH + TWO: 2_000, JOB + TWO: 3_000, STATS: 3_000}
+            least = {START_LOW: 1_000, START_TWO: 2_000, JOB_TWO: 3_000, STATS: 3_000}
             if one.load in least:
                 wanted = f"{least[one.load]:,} a second"
                 goals.append(Goal(name, wanted, one.rate, one.rate >= least[one.load]))

@@ -110,9 +110,9 @@ def sqlite_ground(stored: int, login: Login) -> Iterator[Ground]:
 
 
 @contextmanager
-def instance(store_url: str, login: Login) -> Iterator[str]:
-    """An instance on a store; its URL."""
-    with LocalInstance(store_url, login.flags) as one:
+def instance(store_url: str, login: Login, *, processes: int = 1) -> Iterator[str]:
+    """An instance on a store, of so many processes; its URL."""
+    with LocalInstance(store_url, [*login.flags, "--processes", str(processes)]) as one:
         yield one.url
 
 
