@@ -109,7 +109,7 @@ def start(value: Json, key: str | None = None, subject: str = "") -> Start:
         body=kept(value),
         disabled=wanted.job_archived or wanted.job_state == "DISABLED",
         force=FORCE in (wanted.cause_message or ""),
-        idempotency_key=f"{key} {subject}" if key and subject else key,
+        idempotency_key=_of_sender(key, subject) if key else None,
         fingerprint="" if key is None else _fingerprint(value),
         **_common(wanted, wanted.job_id),
     )
@@ -173,6 +173,13 @@ def idempotency_key(key: str | None) -> str | None:
             remedy="A random one will do, such as a UUID: the same for each try of one request.",
         )
     return key
+
+
+def _of_sender(key: str, subject: str) -> str:
+    """The key as it is kept, told from the same one of somebody else, whatever they are called."""
+    if not subject:
+        return key
+    return f"{key} {hashlib.sha256(subject.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def _fingerprint(value: Mapping[str, Json]) -> str:

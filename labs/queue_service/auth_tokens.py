@@ -32,6 +32,8 @@ LONGEST_B = 16_384
 """Of a token."""
 REMEMBERED = 10_000
 """Tokens that were found good."""
+FOR_EVER = 2**53
+"""No clock goes so far."""
 UNNAMED = "unnamed"
 """The subject of a token that names nobody."""
 
@@ -173,7 +175,8 @@ class TokenChecker:
         self, token: Token, digest: bytes, key: Key, claims: Mapping[str, Any]
     ) -> Principal:
         principal = Principal(_subject(claims), scopes_of(claims.get("scope")))
-        good = _Good(principal, key.thumbprint, int(claims["exp"]) + self._leeway_s)
+        ends = min(int(claims["exp"]), FOR_EVER) + self._leeway_s
+        good = _Good(principal, key.thumbprint, ends)
         with self._lock:
             while len(self._good) >= self._most:
                 del self._good[next(iter(self._good))]  # the oldest

@@ -221,7 +221,8 @@ def test_the_same_key_of_somebody_else_is_another_one(http: httpx.Client, locked
         headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "1"}
         return http.post(MESSAGE, json={"buildId": build, "jobId": build}, headers=headers)
 
-    assert [sent("ann", 501).status_code, sent("bob", 502).status_code] == [201, 201]
+    for subject, build in (("ann", 501), ("bob", 502), ("b" * 9000, 503), ("\0\ud800", 504)):
+        assert sent(subject, build).status_code == 201
     again, other = sent("ann", 501), sent("ann", 502)
     assert again.headers["idempotency-replayed"] == "true"
     assert other.json()["type"] == "urn:queue-service:KeyReused"
