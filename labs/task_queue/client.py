@@ -126,7 +126,7 @@ class ApiClient(TaskQueue):
 
     def description(self) -> dict[str, Json]:
         """As the server describes its queue: `implementation` and `arguments`."""
-        described: dict[str, Json] = self._look("describe").value
+        described: dict[str, Json] = self._look("describe", reads=_described).value
         return described
 
     def check(self) -> None:
@@ -135,7 +135,7 @@ class ApiClient(TaskQueue):
         Raises:
             StoreUnreachable: it does not, or nobody is there.
         """
-        self._look("health")
+        self._look("health", reads=lambda _, said: said["status"])
 
     # --- The verbs ----------------------------------------------------------------------------
 
@@ -152,8 +152,9 @@ class ApiClient(TaskQueue):
             if first.max_attempts is not None:
                 query["max_attempts"] = first.max_attempts
             body = ",".join(f"{json.dumps(task.id)}:{task.text}" for task in some)
-            reply = self._ask("POST", "put", again=True, query=query, body=f"{{{body}}}")
-            skipped = _skipped(reply)
+            body = f"{{{body}}}"
+            reply = self._ask("POST", "put", again=True, query=query, body=body, reads=_skipped)
+            skipped = reply.value
             for task in some:
                 (present if ALREADY.format(task.id) in skipped else added).append(task.id)
         return Put(added, present)
@@ -171,22 +172,25 @@ class ApiClient(TaskQueue):
             wanted = min(n - len(claims), MAX_ITEMS)
             left_s = 0.0 if claims else max(deadline - time.monotonic(), 0.0)
             now_s = min(left_s, MAX_WAIT_S)
-            body = {"n_items": wanted, "lease_s": lease_s, "owner": owner, "wait_s": now_s}
+            asked = {"n_items": wanted, "lease_s": lease_s, "owner": owner, "wait_s": now_s}
+            body = _json(asked)
             try:
-                reply = self._ask("POST", "claim", again=False, body=_json(body), wait_s=now_s)
+                reply = self._ask(
+                    "POST", "claim", again=False, body=body, wait_s=now_s, reads=_claims
+                )
             except LabError:
                 if claims:  # what has been claimed must reach whoever asked for it
                     return claims
                 raise
-            got = [claim_of(said) for said in reply.value]
-            claims += got
-            if len(got) < wanted and (claims or left_s <= now_s):
+            claims += reply.value
+            if len(reply.value) < wanted and (claims or left_s <= now_s):
                 return claims
             if len(claims) >= n:
                 return claims
 
     def _peek(self, n: int) -> list[tuple[str, Json]]:
-        return [(id_, body) for id_, body in self._look(f"peek/{n}").value]
+        pairs: list[tuple[str, Json]] = self._look(f"peek/{n}", reads=_pairs).value
+        return pairs
 
     def _settle(self, settlings: Sequence[Settling]) -> dict[str, TaskError]:
         def body(some: Sequence[Settling]) -> Json:
@@ -216,8 +220,10 @@ class ApiClient(TaskQueue):
         refused: dict[str, TaskError] = {}
         for some in _by(holds):
             body = _json({"tasks": {one.id: _held(one) for one in some}, "lease_s": lease_s})
-            reply = self._ask("POST", "extend", again=True, body=body, expected=REFUSED)
-            refused |= _refused(reply)
+            reply = self._ask(
+                "POST", "extend", again=True, body=body, expected=REFUSED, reads=_refused
+            )
+            refused |= reply.value
         return refused
 
     def _release(self, holds: Sequence[Hold], delay_s: float) -> dict[str, TaskError]:
@@ -231,43 +237,46 @@ class ApiClient(TaskQueue):
 
     def _refuse(self, hold: Hold, reason: str) -> dict[str, TaskError]:
         body = _json({"id": hold.id, "reason": reason})
-        reply = self._ask("POST", "refuse", again=False, body=body, expected=REFUSED)
-        return {hold.id: _task_error(reply.value)} if reply.status in REFUSED else {}
+        reply = self._ask(
+            "POST", "refuse", again=False, body=body, expected=REFUSED, reads=_refusal_of_one
+        )
+        return {} if reply.value is None else {hold.id: reply.value}
 
     def _requeue(self, ids: Sequence[str]) -> list[str]:
         moved: list[str] = []
         for some in _by(ids):
-            reply = self._ask("POST", "requeue", again=False, body=_json(list(some)))
-            skipped = _skipped(reply)
-            moved += [id_ for id_ in some if NOT_FAILED.format(id_) not in skipped]
+            body = _json(list(some))
+            reply = self._ask("POST", "requeue", again=False, body=body, reads=_skipped)
+            moved += [id_ for id_ in some if NOT_FAILED.format(id_) not in reply.value]
         return moved
 
     def _purge(self, older_than: timedelta) -> int:
         query = {"older_than_s": older_than.total_seconds()}
-        return int(self._ask("DELETE", "settled", again=False, query=query).value["purged"])
+        reply = self._ask("DELETE", "settled", again=False, query=query, reads=_purged)
+        return int(reply.value)
 
     # --- Looking ------------------------------------------------------------------------------
 
     def _sizes(self) -> dict[Stage, int]:
-        sizes = self._look("sizes").value
-        return {stage: int(sizes[stage.name]) for stage in Stage}
+        sizes: dict[Stage, int] = self._look("sizes", reads=_sizes).value
+        return sizes
 
     def _find(self, id_: str) -> Task | None:
-        reply = self._look("lookup_task", query={"id": id_}, expected=(404,))
-        if reply.status == 404:
-            _task_error(reply.value)  # another server's 404 is no answer
-            return None
-        return task_of(reply.value)
+        query = {"id": id_}
+        found: Task | None = self._look(
+            "lookup_task", query=query, expected=(404,), reads=_found
+        ).value
+        return found
 
     def _page(self, stage: Stage, limit: int | None, after: str | None) -> Page:
         path = f"lookup_state/{stage.name}"
         query: dict[str, str | int] = {} if after is None else {"after": after}
         if limit is None:
-            return Page(self._look(path, query=query).value)
+            return Page(self._look(path, query=query, reads=_texts).value)
         ids: list[str] = []
         while True:
             query["limit"] = min(limit - len(ids), MAX_ITEMS)
-            reply = self._look(path, query=query)
+            reply = self._look(path, query=query, reads=_texts)
             ids += reply.value
             if reply.next is None or len(ids) >= limit:
                 return Page(ids, reply.next)
@@ -305,8 +314,10 @@ class ApiClient(TaskQueue):
         for some in _by(wanted, weigh):
             fenced = all(hold_of(one).move is not None for one in some)
             text = _json(body(some))
-            reply = self._ask("POST", path, again=fenced, body=text, expected=REFUSED)
-            refusals = _refused(reply)
+            reply = self._ask(
+                "POST", path, again=fenced, body=text, expected=REFUSED, reads=_refused
+            )
+            refusals = reply.value
             for one in some if reply.repeated and refusals else ():
                 hold = hold_of(one)
                 if hold.id in refusals and hold.move is not None:
@@ -329,9 +340,52 @@ def _held(hold: Hold) -> dict[str, Json]:
     return {"owner": hold.owner, "move": hold.move}
 
 
-def _skipped(reply: Reply) -> set[str]:
+# --- What answers mean ------------------------------------------------------------------------
+# What is not as it must be raises KeyError, TypeError or ValueError: another service answers.
+
+
+def _listed(said: Json) -> list[Json]:
+    if not isinstance(said, list):
+        raise TypeError("it is no list")
+    return said
+
+
+def _texts(_: int, said: Json) -> list[str]:
+    if not all(isinstance(one, str) for one in _listed(said)):
+        raise TypeError("it is no list of texts")
+    return _listed(said)
+
+
+def _skipped(status: int, said: Json) -> set[str]:
     """The known sentences: each names one id, so they are as good as the ids."""
-    return set(reply.value["detail"]) if reply.value else set()
+    return set() if said is None else set(_texts(status, said["detail"]))
+
+
+def _claims(_: int, said: Json) -> list[Claim]:
+    return [claim_of(one) for one in _listed(said)]
+
+
+def _pairs(_: int, said: Json) -> list[tuple[str, Json]]:
+    return [(id_, body) for id_, body in map(_listed, _listed(said))]
+
+
+def _sizes(_: int, said: Json) -> dict[Stage, int]:
+    return {stage: int(said[stage.name]) for stage in Stage}
+
+
+def _found(status: int, said: Json) -> Task | None:
+    if status in REFUSED:
+        _task_error(said)
+        return None
+    return task_of(said)
+
+
+def _described(_: int, said: Json) -> dict[str, Json]:
+    return {"implementation": said["implementation"], **said}
+
+
+def _purged(_: int, said: Json) -> int:
+    return int(said["purged"])
 
 
 def _task_error(said: Mapping[str, Any]) -> TaskError:
@@ -342,8 +396,16 @@ def _task_error(said: Mapping[str, Any]) -> TaskError:
     return error
 
 
-def _refused(reply: Reply) -> dict[str, TaskError]:
-    return {id_: _task_error(said) for id_, said in reply.value["refused"].items()}
+def _refused(_: int, said: Json) -> dict[str, TaskError]:
+    return {id_: _task_error(one) for id_, one in said["refused"].items()}
+
+
+def _refusal_of_one(status: int, said: Json) -> TaskError | None:
+    if status in REFUSED:
+        return _task_error(said)
+    if said is not None:
+        raise ValueError("nothing is to be said")
+    return None
 
 
 def _by(

@@ -50,7 +50,8 @@ class Reply:
     """What the server said."""
 
     status: int
-    value: Json
+    value: Any
+    """What the call has read in the answer."""
     next: str | None = None
     """Where the next page begins."""
     repeated: bool = False
@@ -72,6 +73,9 @@ class Call:
     """So long the server may take on purpose."""
     expected: tuple[int, ...] = ()
     """Statuses that are no error here."""
+    reads: Callable[[int, Json], Any] = lambda _, said: said
+    """(status, the answer) -> what it means. KeyError, TypeError, ValueError: this service does
+    not speak so."""
 
 
 class Link:
@@ -154,8 +158,10 @@ class Link:
         if not (response.is_success or response.status_code in call.expected):
             raise self._refusal(response)
         try:
-            value = json.loads(response.content)
-        except ValueError:
+            value = call.reads(response.status_code, json.loads(response.content))
+        except LabError:
+            raise
+        except (ValueError, TypeError, KeyError, AttributeError):
             raise self._no_queue(response) from None
         link = response.links.get("next", {}).get("url", "")
         after = parse_qs(urlsplit(link).query, keep_blank_values=True).get("after")

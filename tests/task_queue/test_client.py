@@ -30,6 +30,7 @@ from labs.task_queue.errors import (
 from labs.task_queue.memory import MemoryQueue
 from labs.task_queue.sql import SqlQueue
 from labs.task_queue.stages import Stage
+from labs.task_queue.tasks import Claim
 from tests.support import wait_until
 
 IMPATIENT_S = 0.5
@@ -196,19 +197,23 @@ class Shop(BaseHTTPRequestHandler):
     """Not a task queue."""
 
     says = b"<h1>Welcome to our shop</h1>"
+    status = 200
 
     def do_GET(self) -> None:
-        self.send_response(200)
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(self.status)
         self.end_headers()
         self.wfile.write(self.says)
+
+    do_POST = do_DELETE = do_GET  # noqa: N815 - the names of http.server
 
     def log_message(self, *_: object) -> None:
         return
 
 
 @contextmanager
-def shop(says: bytes = Shop.says) -> Iterator[str]:
-    own = type("AnotherShop", (Shop,), {"says": says})
+def shop(says: bytes = Shop.says, status: int = 200) -> Iterator[str]:
+    own = type("AnotherShop", (Shop,), {"says": says, "status": status})
     with ThreadingHTTPServer(("127.0.0.1", 0), own) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -223,6 +228,40 @@ def test_what_is_no_task_queue_is_told_from_one() -> None:
             client.sizes()
         with pytest.raises(StoreUnfit, match="is no task queue"):
             client.put({"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (404, b'{"detail": "Not Found"}'),
+        (409, b'{"detail": "Not now"}'),
+        (200, b"{}"),
+        (200, b'{"detail": "Welcome"}'),
+        (200, b'[["a"], {"b": 1}]'),
+        (200, b"3"),
+    ],
+)
+def test_another_service_that_speaks_json_is_told_from_a_queue(status: int, says: bytes) -> None:
+    claim = Claim("a", 1, owner="me", attempt=1, move=2, lease_ends=None)
+    with shop(says, status) as url, ApiClient(url) as client:
+        for ask in (
+            lambda: client.lookup_status("a"),
+            lambda: client.put({"a": 1}),
+            lambda: client.get(),
+            lambda: client.peek(),
+            lambda: client.success(claim),
+            lambda: client.extend(claim, 1),
+            lambda: client.release(claim),
+            lambda: client.refuse("a", reason="no"),
+            lambda: client.requeue("a"),
+            lambda: client.purge(timedelta()),
+            lambda: client.sizes(),
+            lambda: client.lookup_state(Stage.FAIL),
+            lambda: client.description(),
+            lambda: client.check(),
+        ):
+            with pytest.raises(StoreUnfit, match="is no task queue"):
+                ask()
 
 
 def test_what_is_refused_at_the_door_never_travels() -> None:
