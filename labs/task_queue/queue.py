@@ -23,6 +23,7 @@ from labs.task_queue.errors import BadTask, TaskError, UnknownTask
 from labs.task_queue.stages import Stage
 from labs.task_queue.tasks import (
     LONGEST_DELAY_S,
+    MOST,
     PRIORITIES,
     Claim,
     Fail,
@@ -38,6 +39,7 @@ from labs.task_queue.tasks import (
     admitted_count,
     admitted_id,
     admitted_json,
+    admitted_many,
     admitted_name,
     admitted_number,
     admitted_reason,
@@ -169,7 +171,7 @@ class TaskQueue(ABC):
         Raises:
             BadTask: a number can't be meant.
         """
-        n_items = admitted_count(n_items, "n_items", 0)
+        n_items = min(admitted_count(n_items, "n_items", 0), MOST)
         if lease_s is not None:
             lease_s = admitted_number(lease_s, "lease_s", 0.001, LONGEST_DELAY_S)
             owner = self.identity if owner is None else owner
@@ -180,7 +182,7 @@ class TaskQueue(ABC):
 
     def peek(self, n_items: int = 1) -> list[tuple[str, Json]]:
         """What `get` would claim next, moving nothing."""
-        n_items = admitted_count(n_items, "n_items", 0)
+        n_items = min(admitted_count(n_items, "n_items", 0), MOST)
         return self._peek(n_items) if n_items else []
 
     def success(
@@ -218,7 +220,11 @@ class TaskQueue(ABC):
             BadTask: a task is in it twice, or a result is no JSON; nothing has been settled.
         """
         settlings = []
-        for outcome in outcomes:
+        for outcome in admitted_many(outcomes, "Outcomes"):
+            if not isinstance(outcome, Success | Fail):
+                raise BadTask(
+                    f"{outcome!r:.80} is no outcome.", remedy="Give Success(…) or Fail(…)."
+                )
             hold = self._hold(outcome.task, outcome.owner)
             if isinstance(outcome, Success):
                 none = outcome.result is None
@@ -289,7 +295,7 @@ class TaskQueue(ABC):
         Returns:
             The ids that were moved, and those that were skipped.
         """
-        given = [item_ids] if isinstance(item_ids, str) else item_ids
+        given = [item_ids] if isinstance(item_ids, str) else admitted_many(item_ids, "Ids")
         ids = list(dict.fromkeys(map(admitted_id, given)))
         moved = self._requeue(ids) if ids else []
         moved_ids = set(moved)
@@ -345,7 +351,7 @@ class TaskQueue(ABC):
         """
         stage = admitted_stage(queue_item_stage)
         if limit is not None:
-            limit = admitted_count(limit, "limit", 1)
+            limit = min(admitted_count(limit, "limit", 1), MOST)
         if not isinstance(after, str | None):
             raise BadTask(
                 f"after must be the next of a page, not {after!r:.80}.",
@@ -454,7 +460,8 @@ class TaskQueue(ABC):
     def _holds(self, tasks: str | Claim | Iterable[str | Claim], owner: str | None) -> list[Hold]:
         if isinstance(tasks, str | Claim):  # a claim is a pair, and so iterable: it is one task
             tasks = [tasks]
-        return _each_once([self._hold(task, owner) for task in tasks])
+        given = admitted_many(tasks, "Tasks")
+        return _each_once([self._hold(task, owner) for task in given])
 
 
 def _each_once(holds: list[Hold]) -> list[Hold]:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from labs.task_queue.errors import BadTask, ClaimLost, TaskError, UnknownTask, WrongStage
 from labs.task_queue.stages import MOVES, Move, Stage
 
 Json = Any
 """None, bool, int, float, str, list or dict with str keys, nested."""
+
+T = TypeVar("T")
 
 LONGEST_ID = 512
 """Characters."""
@@ -28,6 +31,8 @@ LONGEST_REASON = 10_000
 """Characters; a longer one is cut, for a reason must never keep a task from failing."""
 DEEPEST = 200
 """Levels of lists and dicts in a body: what is deeper, some reader on the way can't read."""
+MOST = 2**53
+"""Tasks that anybody has: who asks for more, asks for all."""
 PRIORITIES = range(-32_768, 32_768)
 GAVE_UP = "Its lease ran out in its last attempt."
 """The reason of a task that a GIVE_UP has failed."""
@@ -307,7 +312,7 @@ def admitted_number(value: object, name: str, least: float, most: float = math.i
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
-        or not (math.isfinite(value) and least <= value <= most)
+        or not least <= value <= min(most, sys.float_info.max)
     ):
         bounds = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
         raise BadTask(
@@ -328,6 +333,24 @@ def admitted_count(value: object, name: str, least: int, most: float = math.inf)
             f"{name} must be a whole number, {bounds} (not {value!r:.80}).", remedy="Change it."
         )
     return int(value)
+
+
+def admitted_many(values: Iterable[T], what: str) -> list[T]:
+    """Them all, if there can be many of them.
+
+    Args:
+        what: names them in the sentence.
+
+    Raises:
+        BadTask: it is nothing that has members.
+    """
+    try:
+        return list(values)
+    except TypeError:
+        raise BadTask(
+            f"{what} must be a list, not {values!r:.80} ({type(values).__name__}).",
+            remedy="Give a list of them.",
+        ) from None
 
 
 def admitted_stage(value: object) -> Stage:

@@ -88,8 +88,8 @@ def test_a_delay_passes_and_then_its_priority_and_its_put_count(queue: TaskQueue
 
 NO_NUMBERS: dict[str, list[object]] = {
     "priority": [PRIORITIES[0] - 1, PRIORITIES[-1] + 1, 1.0, "1", None, True],
-    "delay_s": [-1, float("nan"), float("inf"), "1", None, 1e12, True],
-    "backoff_s": [-1, float("nan"), "1", None],
+    "delay_s": [-1, float("nan"), float("inf"), "1", None, 1e12, 10**400, True],
+    "backoff_s": [-1, float("nan"), "1", None, 10**400],
     "max_attempts": [0, -1, 1.5, "1", True],
 }
 
@@ -107,3 +107,9 @@ def test_a_number_of_tasks_is_a_whole_one(queue: TaskQueue) -> None:
         for n in -1, 1.0, "1", None, True:
             with pytest.raises(BadTask, match=r"^n_items must be a whole number, 0 or more"):
                 verb(n)  # type: ignore[arg-type]
+
+
+def test_who_asks_for_more_than_anybody_has_gets_all(queue: TaskQueue) -> None:
+    queue.put({"a": 1, "b": 2})
+    assert queue.lookup_state(Stage.WAITING, limit=10**30) == ["a", "b"]
+    assert queue.get(10**30) == [("a", 1), ("b", 2)]

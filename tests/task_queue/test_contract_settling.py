@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from labs.task_queue.errors import ClaimLost, UnknownTask, WrongStage
+from labs.task_queue.errors import BadTask, ClaimLost, UnknownTask, WrongStage
 from labs.task_queue.queue import TaskQueue
 from labs.task_queue.stages import Stage
 from labs.task_queue.tasks import Fail, Success
@@ -109,3 +109,15 @@ def test_a_claim_of_an_earlier_round_settles_nothing_though_nobody_is_named(
     with pytest.raises(ClaimLost):
         queue.success(earlier)
     queue.success(later)
+
+
+def test_what_is_no_list_of_tasks_or_of_outcomes_is_refused(queue: TaskQueue) -> None:
+    for no_list in 5, None, object():
+        with pytest.raises(BadTask, match="must be a list"):
+            queue.settle(no_list)  # type: ignore[arg-type]
+        with pytest.raises(BadTask, match="must be a list"):
+            queue.requeue(no_list)  # type: ignore[arg-type]
+        with pytest.raises(BadTask, match="must be a list"):
+            queue.extend(no_list, 1)  # type: ignore[arg-type]
+    with pytest.raises(BadTask, match="is no outcome"):
+        queue.settle(["a"])  # type: ignore[list-item]
