@@ -1,15 +1,18 @@
 """From the events of a queue back to its state, at any time, and to its flow through the stages.
 
 Pure: events in, values out. The events may come in any order and more than once: each move
-has its task, its time and its number there. Events that another maker's queue has written, with
-no number in them, are read too, in the order of their times.
+has its task, its time and its number there. The moves of one task are in the order of their
+numbers, whatever the clocks said of those who made them: a clock that went back, or another
+machine's, must not undo what was done. Between tasks the times decide. Events that another
+maker's queue has written, with no number in them, are read too, in the order of their times.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from labs.task_queue.errors import BadTask
@@ -29,6 +32,8 @@ class Flow:
 def moves_of(events: Iterable[Event], until: datetime | None = None) -> list[Moved]:
     """The moves that the events tell of, each once, in the order in which they were made.
 
+    One that was made, by its clock, before the move before it has the time of that.
+
     Args:
         until: only those up to and at this time.
 
@@ -37,7 +42,34 @@ def moves_of(events: Iterable[Event], until: datetime | None = None) -> list[Mov
     """
     until = None if until is None else until.astimezone(UTC)
     told = {event.key: event for event in events if until is None or event.time <= until}
-    return sorted(map(_moved, told.values()), key=lambda moved: (moved.at, moved.number))
+    by_id: dict[str, list[Moved]] = {}
+    for moved in map(_moved, told.values()):
+        by_id.setdefault(moved.id, []).append(moved)
+    in_order: list[Moved] = []
+    for moves in by_id.values():
+        latest = min(moved.at for moved in moves)
+        for moved in _in_order(moves):
+            latest = max(latest, moved.at)
+            in_order.append(moved if moved.at == latest else replace(moved, at=latest))
+    return sorted(in_order, key=lambda moved: moved.at)  # each task's stay in their order
+
+
+def _in_order(moves: Iterable[Moved]) -> list[Moved]:
+    """The moves of one task as they were made.
+
+    An id that was purged and put anew begins at number 1 again. A purge is the last of its life,
+    and so says how long that was: the n-th moves, by their times, belong to the lives that had
+    so many, in turn.
+    """
+    in_time = sorted(moves, key=lambda moved: moved.at)
+    if not all(moved.number for moved in in_time):
+        return in_time
+    lengths = [moved.number for moved in in_time if moved.stage_to is None]
+    lives = [(length, dict[int, Moved]()) for length in (*lengths, math.inf)]
+    for moved in in_time:
+        fitting = (life for n, life in lives if moved.number <= n and moved.number not in life)
+        next(fitting, lives[-1][1])[moved.number] = moved
+    return [life[number] for _, life in lives for number in sorted(life)]
 
 
 def replay(events: Iterable[Event], until: datetime | None = None) -> dict[str, Stage]:

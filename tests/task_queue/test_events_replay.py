@@ -9,7 +9,7 @@ import pytest
 from labs.task_queue.errors import BadTask
 from labs.task_queue.events import Event
 from labs.task_queue.replay import Flow, flow, moves_of, replay
-from labs.task_queue.stages import Move, Stage
+from labs.task_queue.stages import MOVES, Move, Stage
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -61,6 +61,41 @@ def test_of_moves_at_the_same_time_the_number_decides() -> None:
     ]
     assert replay(events) == {"a": Stage.SUCCESS}
     assert [moved.move for moved in moves_of(events)] == [Move.PUT, Move.CLAIM, Move.SUCCEED]
+
+
+def numbered(*moves: tuple[int, int, Move]) -> list[Event]:
+    """Moves of one task: the second, the number, the move."""
+    made = []
+    for second, number, move in moves:
+        (source, *_), target = MOVES[move]
+        stages = () if source is None else (source, target)
+        made.append(at(second, "a", *stages, move_number=number, move=str(move), at=second))
+    return made
+
+
+@pytest.mark.parametrize("step_s", [1, -1, 0])
+def test_a_clock_that_goes_back_undoes_nothing(step_s: int) -> None:
+    """The put was made by a machine whose clock is ahead, or it went back since."""
+    moves = [Move.PUT, Move.CLAIM, Move.RETRY, Move.CLAIM, Move.SUCCEED]
+    events = numbered(*((step_s * n, n, move) for n, move in enumerate(moves, 1)))
+    assert [moved.move for moved in moves_of(events[::-1])] == moves
+    assert replay(events) == {"a": Stage.SUCCESS}
+    assert [dict(one.sizes) for one in flow(events)][-1][Stage.SUCCESS] == 1
+    times = [one.time for one in flow(events)]
+    assert times == sorted(times)
+
+
+def test_an_id_that_was_purged_and_put_anew_has_lives_one_after_the_other() -> None:
+    first = [Move.PUT, Move.CLAIM, Move.SUCCEED, Move.PURGE]
+    second = [Move.PUT, Move.CLAIM, Move.RETRY, Move.CLAIM, Move.FAIL, Move.PURGE]
+    third = [Move.PUT, Move.CLAIM]
+    events, second_of = [], 0
+    for life in first, second, third:
+        for number, move in enumerate(life, 1):
+            second_of += 1
+            events += numbered((second_of, number, move))
+    assert [moved.move for moved in moves_of(events[::-1])] == [*first, *second, *third]
+    assert replay(events) == {"a": Stage.PROCESSING}
 
 
 def test_the_flow_has_the_sizes_at_each_moment() -> None:
