@@ -1,14 +1,13 @@
-"""The work of one transaction: what was read, how it is to be, and writing it by the set.
+"""The work of one transaction: what was read, how it is to be, and whom that concerns.
 
 The verbs (starts, dispatch, ticks) read by `load`, change by `move`, and look at nothing else:
-within the queue's lock that is the truth. `flush` writes what has changed in a handful of
-statements, however many messages it concerns. What a message's end or start means for others
-(those who wait for its job) `settle_down` carries on with until nothing changes any more.
+within the queue's lock that is the truth. `flush` has what has changed written (`store_changes`).
+What a message's end or start means for others (those who wait for its job) `settle_down` carries
+on with until nothing changes any more.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -17,23 +16,15 @@ from labs.queue_service.messages import LIVE, State
 from labs.queue_service.operations import Start
 from labs.queue_service.rules import Blocked, Job, Line
 from labs.queue_service.store import Store
-from labs.queue_service.store_rows import Build, build_of, change_of, row_of
-from labs.queue_service.store_text import JOB_COLUMNS
+from labs.queue_service.store_changes import Changes
+from labs.queue_service.store_rows import Build, build_of
 from labs.task_queue.sql import SqlQueue
 from labs.task_queue.sql_database import Session
 from labs.task_queue.stages import Move
-from labs.task_queue.tasks import (
-    LONGEST_DELAY_S,
-    Json,
-    Moved,
-    NewTask,
-    Success,
-    admitted_json,
-)
+from labs.task_queue.tasks import Json, Moved
 
 WOKEN_AT_ONCE = 500
 """If more wait for a job, the next transaction goes on with them."""
-HOLD_S = 60.0
 BY_MOVE = {
     Move.SUCCEED: State.DONE,
     Move.FAIL: State.FAILED,
@@ -81,10 +72,7 @@ class Batch:
         self._builds: dict[str, Build | None] = {}
         self._jobs: dict[int, Job] = {}
         self._lines: dict[int, Line] = {}
-        self._new: dict[str, tuple[Build, Start, Json]] = {}
-        self._changed: dict[str, Build] = {}
-        self._changed_jobs: dict[int, Job] = {}
-        self._counts: Counter[tuple[str, State]] = Counter()
+        self._changes = Changes(store, session, now, self.tasks)
         self._freed: dict[int, None] = {}
         self._parts: dict[str, SqlQueue] = {}
         self._told = Told([])
@@ -170,11 +158,11 @@ class Batch:
 
     def add(self, build: Build, start: Start, body: Json) -> None:
         """Take a new message in; `move` then brings it into its first state."""
-        self._new[build.id] = build, start, body
+        self._changes.new[build.id] = build, start, body
         self._builds[build.id] = build
         job = self.job(build.job_id)
         job.top_number = max(job.top_number, build.number)
-        self._changed_jobs[job.job_id] = job
+        self._changes.jobs[job.job_id] = job
 
     def move(self, build: Build, state: State) -> None:
         """Bring a message into another state."""
@@ -194,8 +182,8 @@ class Batch:
 
     def change(self, build: Build) -> None:
         """Have it written that something about a message has changed."""
-        if build.id not in self._new:
-            self._changed[build.id] = build
+        if build.id not in self._changes.new:
+            self._changes.builds[build.id] = build
 
     def forget_line(self, job_id: int) -> None:
         """Read a line again before it is looked at: somebody has left it."""
@@ -204,7 +192,7 @@ class Batch:
     def drop(self, builds: Sequence[Build]) -> None:
         """Delete messages that are over with, and what is known of jobs that have no others."""
         for build in builds:
-            self._counts[build.cluster, build.state] -= 1
+            self._changes.counts[build.cluster, build.state] -= 1
             self._builds[build.id] = None
         self.flush()
         keys = [{"key": build.id} for build in builds]
@@ -254,12 +242,12 @@ class Batch:
         build.started_at = job.started_at = self.now
         if build.number >= job.last_number:
             job.last_number, job.last_id = build.number, build.id
-        self._changed_jobs[job.job_id] = job
+        self._changes.jobs[job.job_id] = job
 
     def _count(self, build: Build, n: int) -> None:
-        self._counts[build.cluster, build.state] += n
+        self._changes.counts[build.cluster, build.state] += n
         job = self.job(build.job_id)
-        self._changed_jobs[job.job_id] = job
+        self._changes.jobs[job.job_id] = job
         if name := COUNTED_BY_JOB.get(build.state):
             setattr(job, name, getattr(job, name) + n)
 
@@ -313,7 +301,7 @@ class Batch:
         for job in jobs:
             known = self._jobs.setdefault(job.job_id, job)
             known.waking = False
-            self._changed_jobs[known.job_id] = known
+            self._changes.jobs[known.job_id] = known
             self._freed[known.job_id] = None
 
     def _look_at_head(self, job_id: int) -> int:
@@ -323,11 +311,11 @@ class Batch:
     def look_at(self, build: Build) -> int:
         """Decide anew on a message that is blocked; 1 if it waits no more."""
         self.load_jobs([build.job_id, *build.blocked_by])
-        before, is_changed = (build.waits_for, build.look_at), build.id in self._changed
+        before, is_changed = (build.waits_for, build.look_at), build.id in self._changes.builds
         self.decide(build)
         if build.state is State.BLOCKED:
             if not is_changed and before == (build.waits_for, build.look_at):
-                self._changed.pop(build.id, None)
+                self._changes.builds.pop(build.id, None)
             return 0
         self.forget_line(build.job_id)
         return 1
@@ -345,7 +333,7 @@ class Batch:
             if len(rows) > room:
                 job = self.job(id_)
                 job.waking, self.is_unfinished = True, True
-                self._changed_jobs[id_] = job
+                self._changes.jobs[id_] = job
             waiters = self.adopt(build_of(row) for row in rows[:room])
             self.load_lines(one.job_id for one in waiters)
             count += sum(self._look_at_waiter(one) for one in waiters)
@@ -356,76 +344,6 @@ class Batch:
             return 0
         return self.look_at(build)
 
-    # --- Writing ------------------------------------------------------------------------------
-
     def flush(self) -> None:
         """Write all that has changed."""
-        new, self._new = list(self._new.values()), {}
-        changed, self._changed = list(self._changed.values()), {}
-        new_ids = {build.id for build, _, _ in new}
-        changed = [one for one in changed if one.id not in new_ids]
-        run, say = self.store.run, self.store.say
-        if new:
-            run(self.session, say.insert, [row_of(build) for build, _, _ in new])
-            self._put(new)
-        if changed:
-            run(self.session, say.update, [change_of(build) for build in changed])
-        self._write_tasks([*(build for build, _, _ in new), *changed])
-        if jobs := list(self._changed_jobs.values()):
-            self._changed_jobs = {}
-            run(self.session, say.save_jobs, [_job_row(job) for job in jobs])
-        counts = [
-            {"cluster": cluster, "state": state, "n": n}
-            for (cluster, state), n in self._counts.items()
-            if n
-        ]
-        self._counts.clear()
-        if counts:
-            run(self.session, say.count, counts)
-
-    def _put(self, new: Sequence[tuple[Build, Start, Json]]) -> None:
-        """Put the tasks of new messages, in the order in which they came."""
-        of_line: dict[str, list[NewTask]] = {}
-        for build, start, body in new:
-            task = NewTask(
-                id=build.id,
-                text=admitted_json(body, f"The body of {build.id!r:.80}"),
-                priority=start.priority,
-                delay_s=start.delay_s if build.due > self.now else 0.0,
-                max_attempts=start.max_attempts,
-                backoff_s=start.backoff_s,
-            )
-            of_line.setdefault(build.cluster, []).append(task)
-        for cluster, tasks in of_line.items():
-            self.tasks(cluster).put_each(tasks)
-
-    def _write_tasks(self, builds: Sequence[Build]) -> None:
-        """Let the tasks follow the messages: parked, to be claimed again, or over with."""
-        delays: dict[tuple[str, float], list[str]] = {}
-        done: dict[str, list[str]] = {}
-        refused: dict[str, dict[str, str]] = {}
-        for build in builds:
-            if build.is_to_be_settled and not build.settled:
-                if build.state is State.DONE:
-                    done.setdefault(build.cluster, []).append(build.id)
-                else:
-                    refused.setdefault(build.cluster, {})[build.id] = build.reason
-            wakes = build.parked and not build.is_to_be_parked
-            if build.is_to_be_parked and not build.parked:
-                delays.setdefault((build.cluster, LONGEST_DELAY_S), []).append(build.id)
-            elif wakes and build.state in (State.QUEUED, State.DONE):
-                delay_s = max(0.0, build.due - self.now)
-                delays.setdefault((build.cluster, delay_s), []).append(build.id)
-            build.stored()
-        for (cluster, delay_s), ids in delays.items():
-            self.tasks(cluster).postpone(ids, delay_s)
-        for cluster, ids in done.items():
-            claims = self.tasks(cluster).take(ids, lease_s=HOLD_S, owner=self.store.name)
-            self.tasks(cluster).settle([Success(claim) for claim in claims])
-        for cluster, reasons in refused.items():
-            for error in self.tasks(cluster).refuse_each(reasons).values():
-                raise error
-
-
-def _job_row(job: Job) -> dict[str, Json]:
-    return {name: getattr(job, name) for name in JOB_COLUMNS} | {"waking": int(job.waking)}
+        self._changes.write()

@@ -126,7 +126,7 @@ def test_time_goes_on_after_a_tick_that_failed_in_an_unforeseen_way(
 ) -> None:
     ticks = []
 
-    def fails(*_: object) -> bool:
+    def fails(*_: object, **__: object) -> bool:
         ticks.append(1)
         raise RuntimeError("unforeseen")
 
