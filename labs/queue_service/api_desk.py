@@ -41,12 +41,17 @@ class Service(Protocol):
 
     on_commit: Callable[[int, float, Sequence[float]], None]
 
+    @property
+    def takes_writes(self) -> bool:
+        """Whether the store does, as far as is known."""
+        ...
+
     async def do(self, operation: Operation[A]) -> A:
         """Have an operation done; cancelled, a claim that waits takes nothing."""
         ...
 
     def ready(self) -> None:
-        """Return if the store answers. Raises StoreUnreachable."""
+        """Return if the store answers and takes writes. Raises StoreUnreachable."""
         ...
 
 
@@ -187,7 +192,7 @@ class Desk:
 
     def store_answers(self) -> None:
         """Say in the log that it is back, if it was away."""
-        if self._away:
+        if self._away and self.service.takes_writes:
             self._away = False
             logger.warning("The store answers again.")
 

@@ -1,8 +1,8 @@
 """The routes that look at the server itself: whether it lives, takes requests, and its numbers.
 
 `/v1/status` says that the process is alive, whatever its store does; `/v1/ready` that requests
-are taken: not while the store is away, nor when the server is about to stop. The metrics are open
-to this machine alone; from elsewhere a token is needed.
+are taken: not while the store is away or its disk full, nor when the server is about to stop. The
+metrics are open to this machine alone; from elsewhere a token is needed.
 """
 
 from __future__ import annotations

@@ -108,6 +108,7 @@ class QueueService:
         self._kept = Kept()
         self._stats: Stats | None = None
         self._stats_until = 0.0
+        self._has_refused = False
         self._ticker: threading.Thread | None = None
         self._closing = threading.Event()
         self._writer = Committer(
@@ -161,13 +162,22 @@ class QueueService:
         asked = Asked(operation, asyncio.get_running_loop())
         return cast(A, await self._submit(asked).future)
 
+    @property
+    def takes_writes(self) -> bool:
+        """Whether the store does, as far as is known: a full disk answers, and takes none."""
+        return not self._has_refused
+
     def ready(self) -> None:
-        """Return if the store answers.
+        """Return if the store answers, and takes what is to be written.
 
         Raises:
             StoreUnreachable: it does not, or not in time.
         """
-        asked = self._reader.submit(Asked(Ping()), urgent=True)
+        self._wait_for(self._reader.submit(Asked(Ping()), urgent=True))
+        if self._has_refused:
+            self._wait_for(self._writer.submit(Asked(Tick()), urgent=True))
+
+    def _wait_for(self, asked: Asked) -> None:
         try:
             asked.future.result(READY_WITHIN_S)
         except TookTooLong:
@@ -237,6 +247,7 @@ class QueueService:
         try:
             return self._write_together(asked)
         except StoreUnreachable as error:
+            self._has_refused = True
             told = [*asked, *self._kept.of(None)]
             self._kept.let_go(told)
             for one in told:
@@ -271,6 +282,8 @@ class QueueService:
             fed = self._feed(batch, asked, hungry)
             if batch.claimable:
                 self.store.tell_others(session, self._name)
+        if any(isinstance(one.operation, Tick) and one.error is None for one in asked):
+            self._has_refused = False
         self.on_commit(len(asked), time.perf_counter() - begun, batch.waited_s)
         if batch.is_unfinished:
             self._writer_again()
@@ -317,7 +330,7 @@ class QueueService:
             case DeleteSchedule():
                 return service_ticks.delete_schedule(batch, operation)
             case Tick():
-                if service_ticks.tick(batch, self._keep):
+                if service_ticks.tick(batch, self._keep, writes=self._has_refused):
                     batch.is_unfinished = True
                 return None
             case Look():

@@ -37,8 +37,12 @@ SAMPLED_EVERY_S = 5.0
 SAMPLES_KEPT_S = timedelta(days=1).total_seconds()
 
 
-def tick(batch: Batch, keep: timedelta) -> bool:
-    """Do what is due; whether there is more of it."""
+def tick(batch: Batch, keep: timedelta, *, writes: bool = False) -> bool:
+    """Do what is due; whether there is more of it.
+
+    Args:
+        writes: something is written in any case, which shows whether the store takes it.
+    """
     for cluster in batch.store.due_clusters(batch.session):
         batch.tasks(cluster).peek(1)  # which makes what is due count
     batch.absorb()
@@ -50,7 +54,7 @@ def tick(batch: Batch, keep: timedelta) -> bool:
     ]
     batch.settle_down()
     batch.flush()
-    sample(batch)
+    sample(batch, always=writes)
     return any(more)
 
 
@@ -172,11 +176,11 @@ def purge(batch: Batch, keep: timedelta) -> bool:
     return len(rows) == AT_ONCE
 
 
-def sample(batch: Batch) -> None:
+def sample(batch: Batch, *, always: bool = False) -> None:
     """Remember how the queue stands, every few seconds, whoever does it."""
     store = batch.store
     ((last,),) = store.run(batch.session, store.say.sampled)
-    if last is not None and batch.now - last < SAMPLED_EVERY_S:
+    if not always and last is not None and batch.now - last < SAMPLED_EVERY_S:
         return
     counts = {state: int(n) for state, n in store.run(batch.session, store.say.counts)}
     store.run(batch.session, store.say.sample, at=batch.now, counts=json.dumps(counts))

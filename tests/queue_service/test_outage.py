@@ -31,8 +31,8 @@ from tests.queue_service.served_apart import ServedApart
 pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("LABS_TEST_SERVICE_KILLS", "20"))
-FULL = 4096
-"""No transaction can be written in so few bytes."""
+FULL = 40_000
+"""What SQLite needs to read fits in so few bytes; no more than a transaction or two is written."""
 STARTS = {"buildId": 1_000_000, "jobId": 1_000_000}
 
 
@@ -129,8 +129,10 @@ def test_a_full_disk_is_refused_and_costs_nothing_that_was_answered(
             wait_until(lambda: ledger.unanswered["Start"] > 3, 20, what="the disk to be full")
             refused = httpx.post(f"{on_sqlite.url}/v1/queue/message", json=STARTS, timeout=10)
             assert refused.status_code in (503, 507)
-            assert status_of(on_sqlite.url, "status") == 200
+            seen = [status_of(on_sqlite.url, path) for path in ("status", "queue/stats", "ready")]
+            assert seen == [200, 200, 503], "it lives, can be read, and takes no builds"
             disk_ends_at(on_sqlite.pid, resource.RLIM_INFINITY)
+            wait_until(lambda: status_of(on_sqlite.url, "ready") == 200, 20, what="it to be ready")
             load.wait_for(50, settled=50)
         ledger.check(client)
 
