@@ -1,10 +1,7 @@
-"""A Docker engine, and a stand-in for RabbitMQ's image made from Debian's package.
+"""A Docker engine, the stand-ins for the images (`images`), and checkouts to bring up with them.
 
-An engine that runs is used; else root starts one for the tests, with a socket of
-its own, and ends it by its process id. No image can be counted on to be pulled: the
-stand-in is made from the tree that `make test-brokers` uses, and has what the
-official one has: the user `rabbitmq`, conf.d, the plugins file, the programs on the
-PATH. Images are kept between runs, with the trees.
+An engine that runs is used; else root starts one for the tests, with a socket of its own, and ends
+it by its process id.
 """
 
 from __future__ import annotations
@@ -21,21 +18,12 @@ import pytest
 
 from labs.broker.container import ComposeBroker, docker_available
 from labs.broker.state import ROOT
-from tests.brokers.trees import CannotFetch, Tree, cache_folder, fetch, tree_of
+from labs.errors import NotPossibleHere
+from labs.task_queue.local_s3 import find_binary
+from tests.brokers.trees import cache_folder
 from tests.conftest import missing
+from tests.docker import images
 from tests.support import wait_until
-
-DEFAULTS = "loopback_users.guest = false\nlog.console = true\n"
-"""What the official image has in conf.d/10-defaults.conf."""
-
-IMAGE_CHANGES = (
-    "USER rabbitmq",
-    "ENV HOME=/var/lib/rabbitmq",
-    "ENV LANG=C.UTF-8",
-    "ENV PATH=/usr/lib/rabbitmq/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "VOLUME /var/lib/rabbitmq",
-    'CMD ["rabbitmq-server"]',
-)
 
 
 @pytest.fixture(scope="session")
@@ -75,66 +63,41 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.wait(60)
 
 
-def docker(*words: str) -> str:
-    """What docker says."""
-    ran = subprocess.run(["docker", *words], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, f"docker {words[0]}: {ran.stdout[-1500:]}{ran.stderr[-1500:]}"
-    return ran.stdout + ran.stderr
-
-
-def had(series: str) -> Tree:
-    """The tree with this series of RabbitMQ, fetched if need be."""
-    found = tree_of(series, cache_folder())
-    try:
-        fetch(found, print)
-    except CannotFetch as error:
-        missing(f"{error} {error.remedy}")
-    return found
-
-
 @pytest.fixture(scope="session")
 def image(engine: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The stand-in for the image that docker-compose.yml names."""
+    """The stand-in for RabbitMQ's image."""
     assert engine
-    tree = had("4.3")
-    name = f"queue-labs/rabbitmq-stand-in:{tree.binaries.version}-management"
-    if image_exists(name):
-        return name
-    extra = tmp_path_factory.mktemp("image")
-    settings = extra / "etc" / "rabbitmq" / "conf.d" / "10-defaults.conf"
-    settings.parent.mkdir(parents=True)
-    settings.write_text(DEFAULTS)
-    import_tree(
-        tree.folder / "root", name, IMAGE_CHANGES, "-C", str(extra), "./etc/rabbitmq/conf.d"
-    )
-    return name
+    return images.rabbitmq(tmp_path_factory.mktemp("image"))
 
 
 @pytest.fixture(scope="session")
 def python_image(engine: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The stand-in for the official image of Python: Debian's, in a venv that is first on PATH."""
+    """The stand-in for the official image of Python."""
     assert engine
-    debian, name = "queue-labs/debian-stand-in", "queue-labs/python-stand-in"
-    if not image_exists(debian):
-        import_tree(had("4.0").folder / "root", debian, ("ENV PATH=/usr/sbin:/usr/bin:/sbin:/bin",))
-    folder = tmp_path_factory.mktemp("python")
+    scratch = tmp_path_factory.mktemp("image")
     # What this machine trusts, it trusts too: its package registry may be a mirror.
-    bundle = Path(ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt")
-    shutil.copy(bundle, folder / "ca-certificates.crt")
-    (folder / "Dockerfile").write_text(
-        f"FROM {debian}\n"
-        "RUN apt-get update -qq"
-        " && apt-get install -qq --yes --no-install-recommends python3-venv"
-        " && python3 -m venv /opt/python\n"
-        "COPY ca-certificates.crt /etc/ssl/certs/\n"
-        "ENV PATH=/opt/python/bin:/usr/bin:/bin PIP_CERT=/etc/ssl/certs/ca-certificates.crt\n"
-    )
-    built = subprocess.run(
-        ["docker", "build", "--tag", name, str(folder)], capture_output=True, text=True, check=False
-    )
-    if built.returncode:
-        missing("the stand-in for Python's image can't be built:\n" + built.stdout[-600:])
-    return name
+    bundle = ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt"
+    trusted = scratch / "ca-certificates.crt"
+    shutil.copy(bundle, trusted)
+    return images.stand_in("python", scratch, trusted)
+
+
+@pytest.fixture(scope="session")
+def postgres_image(engine: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The stand-in for PostgreSQL's official image."""
+    assert engine
+    return images.stand_in("postgres", tmp_path_factory.mktemp("image"))
+
+
+@pytest.fixture(scope="session")
+def seaweedfs_image(engine: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The stand-in for SeaweedFS's image."""
+    assert engine
+    try:
+        binary = find_binary()
+    except NotPossibleHere as error:
+        missing(f"{error} {error.remedy}")
+    return images.stand_in("seaweedfs", tmp_path_factory.mktemp("image"), binary)
 
 
 @pytest.fixture
@@ -164,21 +127,3 @@ def copied(root: Path, image: str) -> Iterator[Path]:
     (root / ".env").write_text(f"RABBITMQ_IMAGE={image}\n")
     yield root
     ComposeBroker(root).wipe()
-
-
-def image_exists(name: str) -> bool:
-    asked = subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False)
-    return asked.returncode == 0
-
-
-def import_tree(root: Path, name: str, changes: tuple[str, ...], *more: str) -> None:
-    """Make an image of a folder, without its caches."""
-    skip = ["--exclude=./proc/*", "--exclude=./var/cache/*", "--exclude=./usr/share/doc/*"]
-    tar = subprocess.Popen(
-        ["tar", "-c", *skip, "-C", str(root), ".", *more], stdout=subprocess.PIPE
-    )
-    options = [option for change in changes for option in ("--change", change)]
-    subprocess.run(
-        ["docker", "import", *options, "-", name], stdin=tar.stdout, check=True, capture_output=True
-    )
-    assert tar.wait() == 0

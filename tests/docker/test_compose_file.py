@@ -18,26 +18,19 @@ from labs.broker.state import ROOT
 from labs.broker.versions import configuration_for, series_of, supported
 from labs.errors import BrokerFailed, BrokerMissing
 from tests.conftest import missing
-from tests.docker.conftest import had
+from tests.docker.images import had
 
 COMPOSES = (["docker", "compose"], ["docker-compose"])
 
 
 @pytest.fixture(params=COMPOSES, ids=" ".join)
-def command(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-) -> list[str]:
+def command(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Each compose: the plugin that people have today, and the older one of Debian 12."""
     wanted: list[str] = request.param
     if not shutil.which(wanted[0]):
         missing(f"no {wanted[0]} is installed")
     if wanted == ["docker", "compose"] and not answers(wanted):
-        plugins = tmp_path_factory.mktemp("docker config") / "cli-plugins"
-        plugins.mkdir()
-        shutil.copy(plugin_of_a_later_debian(tmp_path_factory.mktemp("plugin")), plugins)
-        monkeypatch.setenv("DOCKER_CONFIG", str(plugins.parent))
+        monkeypatch.setenv("DOCKER_CONFIG", str(request.getfixturevalue("a_later_debians_plugin")))
     assert answers(wanted)
     return wanted
 
@@ -46,15 +39,18 @@ def answers(command: list[str]) -> bool:
     return subprocess.run([*command, "version"], capture_output=True).returncode == 0
 
 
-def plugin_of_a_later_debian(folder: Path) -> Path:
-    """The plugin, which Debian 12 has no package of, taken out of a later release's."""
+@pytest.fixture(scope="module")
+def a_later_debians_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of Docker's settings with the plugin, which Debian 12 has no package of."""
     inside = had("4.0").folder / "root"
     script = "cd /tmp && apt-get update -qq && apt-get download -qq docker-compose"
     subprocess.run(["chroot", inside, "sh", "-ec", script], check=True, capture_output=True)
     package = next((inside / "tmp").glob("docker-compose_*.deb"))
+    folder = tmp_path_factory.mktemp("docker config")
     subprocess.run(["dpkg", "-x", package, folder], check=True)
     package.unlink()
-    return folder / "usr" / "libexec" / "docker" / "cli-plugins" / "docker-compose"
+    (folder / "cli-plugins").symlink_to(folder / "usr" / "libexec" / "docker" / "cli-plugins")
+    return folder
 
 
 @pytest.fixture
@@ -158,14 +154,16 @@ def test_the_task_queue_is_on_loopback_with_the_passwords_of_the_env_file(
     assert all("127.0.0.1" in str(port) for port in published)
     server, controller = services["task-queue-server"], services["task-queue-controller"]
     assert [server["command"], controller["command"][:1]] == [["server"], ["controller"]]
+    assert server["environment"]["TASK_QUEUE_TOKEN"] == env["TASK_QUEUE_TOKEN"]
+    assert "TASK_QUEUE_TOKEN" not in controller["environment"], "its jobs would see it"
     for service in (server, controller):
         settings = service["environment"]
-        assert settings["TASK_QUEUE_TOKEN"] == env["TASK_QUEUE_TOKEN"]
         assert settings["SQL_QUEUE_POSTGRES_PASSWORD"] == env["POSTGRES_PASSWORD"]
         assert settings["AWS_SECRET_ACCESS_KEY"] == env["S3_SECRET_KEY"]
         assert service["user"] == f"{env['LAB_UID']}:{env['LAB_GID']}"
     assert services["postgres"]["environment"]["POSTGRES_PASSWORD"] == env["POSTGRES_PASSWORD"]
     assert services["s3"]["environment"]["AWS_ACCESS_KEY_ID"] == env["S3_ACCESS_KEY"]
+    assert "-master.telemetry=false" in services["s3"]["command"], "it reports to its makers else"
     assert all(re.fullmatch("[0-9a-f]{16,}", env[name]) for name in SECRETS)
 
 
@@ -188,9 +186,8 @@ def test_the_queue_service_is_two_instances_on_one_database_on_loopback_behind_a
     first, second = (one["environment"] for one in instances)
     assert first == second
     assert first["QUEUE_SERVICE_PASSWORD"] == env["QUEUE_SERVICE_PASSWORD"]
-    assert (
-        first["QUEUE_SERVICE_STORE"].split(":")[2] == f"{env['POSTGRES_PASSWORD']}@postgres/tasks"
-    )
+    assert first["PGPASSWORD"] == env["POSTGRES_PASSWORD"]
+    assert first["QUEUE_SERVICE_STORE"] == "postgresql://lab@postgres/tasks"
     for one in instances:
         assert one["command"] == ["serve"]
         assert one["user"] == f"{env['LAB_UID']}:{env['LAB_GID']}"
