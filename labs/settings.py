@@ -28,7 +28,7 @@ NESTED = "__"
 class Section(BaseModel):
     """A group of keys: frozen, and strangers are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 S = TypeVar("S", bound=Section)

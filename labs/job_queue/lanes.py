@@ -104,10 +104,9 @@ class Lanes:
             follower = lane.waiting.popleft() if lane.waiting else None
             if follower:
                 lane.under_way.add(follower)
-        if follower and self._ready.empty():
-            return follower  # nobody else waits: no need to wake another thread
-        if follower:
-            self._ready.put(follower)
+                if self._ready.empty():
+                    return follower  # nobody else waits: no need to wake another thread
+                self._ready.put(follower)  # before `close` looks what is left
         return self._ready.get()
 
     def surplus(self) -> tuple[list[Taken], float | None]:

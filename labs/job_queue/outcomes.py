@@ -8,6 +8,7 @@ An `Attempt` is the record of one, for whoever observes a worker.
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -88,10 +89,14 @@ NOT_YET = Result(Outcome.NOT_YET, "The handler returned False.")
 
 def attempted(handler: Handler, job: Job) -> Result:
     """Let the handler do the job, and say what came of it."""
+    process = os.getpid()
     try:
         returned: object = handler(job)
     except BaseException as error:  # noqa: BLE001 - also sys.exit(): it must not end a worker
         return Result(Outcome.FAILED, _said(error), _traceback(error))
+    finally:
+        if os.getpid() != process:
+            os._exit(1)  # a child that the handler has forked: no second worker on our connection
     if returned is True:
         return DONE
     if returned is False:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import select
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -127,6 +128,16 @@ class Connection(pika.SelectConnection):
     _held: list[bytes] | None = None
     _transport: Any
 
+    def _read_frame(self) -> tuple[int, Any]:
+        try:
+            return frame.decode_frame(self._frame_buffer)  # type: ignore[attr-defined]
+        except Exception:
+            bare = without_properties(self._frame_buffer)  # type: ignore[attr-defined]
+            if bare is None:
+                raise
+            log.warning("A message's properties can't be read, and are left out")
+            return bare
+
     def _process_frame(self, value: Any) -> None:
         if self.on_confirm and isinstance(getattr(value, "method", None), spec.Basic.Ack):
             self.on_confirm(value)
@@ -219,6 +230,21 @@ class Connection(pika.SelectConnection):
     def send(self, frames: bytes) -> None:
         """Send frames that are encoded already."""
         self._adapter_emit_data(frames)
+
+
+def without_properties(data: bytes) -> tuple[int, frame.Header] | None:
+    """The frame that the bytes begin with, and how long it is, when it heads a message's content.
+
+    Its properties are left out. pika can't read all that others may write there (a time after
+    the year 9999, a number that is none), and gives up the connection: so the broker would
+    deliver that message again and again, and no other.
+    """
+    kind, channel, size = struct.unpack_from(">BHL", data)
+    if kind != spec.FRAME_HEADER:
+        return None
+    _, _, body_size = struct.unpack_from(">HHQ", data, spec.FRAME_HEADER_SIZE)
+    end = spec.FRAME_HEADER_SIZE + size + spec.FRAME_END_SIZE
+    return end, frame.Header(channel, body_size, pika.BasicProperties())
 
 
 def parameters_of(address: Address, *, name: str, heartbeat_s: int) -> pika.ConnectionParameters:

@@ -10,6 +10,7 @@ grow after each round. `on_up` is told of each new connection.
 from __future__ import annotations
 
 import logging
+import os
 import random
 import threading
 import time
@@ -67,6 +68,8 @@ class Link:
         self.name = name
         self.blocked = ""
         """Why the broker takes nothing at present; empty while it does."""
+        self._process: int | None = None
+        """The one whose thread the link lives in; None: it has none yet."""
         self._addresses = addresses
         self._heartbeat_s = heartbeat_s
         self._on_up = on_up
@@ -108,14 +111,22 @@ class Link:
         """Begin to connect; more than once is no error."""
         with self._state:
             if not self._closing.is_set() and self._thread.ident is None:
+                self._process = os.getpid()
                 self._thread.start()
 
     def wait_until_up(self, patience_s: float, *, first_failure: bool = False) -> None:
         """Return once there is a connection; `first_failure`: don't wait for a second try.
 
         Raises:
-            BusUnreachable: there was none in time; with the reason of the last failure.
+            BusUnreachable: there was none in time, with the reason of the last failure; or it is
+                another process's.
         """
+        if self._process not in (None, os.getpid()):
+            raise BusUnreachable(
+                f"The connection to {self.shown} belongs to the process that this one was forked "
+                "from: two can't use one connection.",
+                remedy="Make the job queue after the fork, in each process one of its own.",
+            )
         if self._is_up:
             return
         self.start()
@@ -209,7 +220,10 @@ class Link:
                 if channel.is_open:
                     channel.close()
 
-            question(channel, answered)
+            try:
+                question(channel, answered)
+            except Exception as error:  # noqa: BLE001 - it can't be said: the asker is told
+                answered(error)
 
         def closed(_: Channel, reason: Exception) -> None:
             settle(answer, reason if isinstance(reason, ChannelClosedByBroker) else Lost())

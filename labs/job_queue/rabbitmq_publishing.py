@@ -18,9 +18,10 @@ from typing import Any
 
 from pika import BasicProperties, frame, spec
 from pika.channel import Channel
+from pika.exceptions import ChannelClosedByBroker
 
 from labs.job_queue.bus import BusUnreachable, Message, NotConfirmed
-from labs.job_queue.rabbitmq_connection import Connection
+from labs.job_queue.rabbitmq_connection import Connection, in_words
 from labs.job_queue.rabbitmq_link import Link
 
 CHANNEL = 1
@@ -124,9 +125,14 @@ class Publisher:
 
     def _closed(self, channel: Channel, reason: Exception) -> None:
         self._connection = None
-        error = NotConfirmed(
-            "The connection was lost before the broker had confirmed all messages.", remedy=AGAIN
-        )
+        if isinstance(reason, ChannelClosedByBroker):
+            refusal = in_words(reason)
+            error = NotConfirmed(f"The broker took no message. {refusal}", remedy=refusal.remedy)
+        else:
+            error = NotConfirmed(
+                "The connection was lost before the broker had confirmed all messages.",
+                remedy=AGAIN,
+            )
         error.__cause__ = reason
         lost = {batch for batch, _ in self._on_their_way.values()}
         self._on_their_way.clear()

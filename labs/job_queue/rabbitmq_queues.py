@@ -28,16 +28,20 @@ AT_LEAST_ONCE: dict[str, Header] = {
     "x-dead-letter-strategy": "at-least-once",
     "x-overflow": "reject-publish",
 }
+AT_MOST_ONCE: dict[str, Header] = {"x-dead-letter-exchange": ""}
+"""All that classic queues can: still better than to drop at once what is older than was asked."""
 
 
 def arguments_of(queue: QueueSpec) -> dict[str, Header]:
     """The arguments that the queue is declared with; its own configuration wins."""
     arguments: dict[str, Header] = {"x-queue-type": "quorum"}
-    if queue.config.get("x-queue-type", "quorum") == "quorum":
+    is_quorum = queue.config.get("x-queue-type", "quorum") == "quorum"
+    if is_quorum:
         limit = ANY_NUMBER if queue.max_losses is None else queue.max_losses
         arguments["x-delivery-limit"] = limit
-        if queue.dead_letters_to is not None:
-            arguments |= AT_LEAST_ONCE | {"x-dead-letter-routing-key": queue.dead_letters_to}
+    if queue.dead_letters_to is not None:
+        arguments |= AT_LEAST_ONCE if is_quorum else AT_MOST_ONCE
+        arguments["x-dead-letter-routing-key"] = queue.dead_letters_to
     return arguments | dict(queue.config)
 
 

@@ -22,8 +22,8 @@ class Registry:
         """All workers but one: a flood of one type leaves the others a worker."""
         self._workers = workers
 
-    def register(self, job_type: str, handler: Handler, share: int | None) -> None:
-        """Let the handler do the jobs of this type.
+    def must_be_free(self, job_type: str) -> None:
+        """Refuse a type that can't have a handler, or has one.
 
         Raises:
             BadHandler: it can't.
@@ -31,13 +31,22 @@ class Registry:
         if not isinstance(job_type, str) or not job_type.strip():
             raise BadHandler(
                 f"A job type must be text, and not empty (not {job_type!r}).",
-                remedy='Write register_job_handler("DemoJob", handler).',
+                remedy='Write register_job_handler("DemoJob", handler), '
+                'or @….register_job_handler("DemoJob") above the handler.',
             )
         if job_type in self.handlers:
             raise BadHandler(
                 f"Handler for job_type {job_type!r} has already been registered.",
                 remedy="One type has one handler: choose another type, or let one call the other.",
             )
+
+    def register(self, job_type: str, handler: Handler, share: int | None) -> None:
+        """Let the handler do the jobs of this type.
+
+        Raises:
+            BadHandler: it can't.
+        """
+        self.must_be_free(job_type)
         if not callable(handler):
             raise BadHandler(
                 f"The handler for {job_type!r} can't be called: it is {handler!r}.",
@@ -48,7 +57,7 @@ class Registry:
                 f"The handler for {job_type!r} is a coroutine or a generator.",
                 remedy="Give a plain function; in it, asyncio.run() can run a coroutine.",
             )
-        if share is not None and not 1 <= share <= self._workers:
+        if share is not None and not (type(share) is int and 1 <= share <= self._workers):
             raise BadHandler(
                 f"The share of {job_type!r} must be from 1 to workers={self._workers} "
                 f"(not {share!r}).",

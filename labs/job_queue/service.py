@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from labs.errors import BadInput, LabError
-from labs.job_queue.bus import Bus, Header, Message, QueueSpec
+from labs.job_queue.bus import Bus, Header, Message, NoSuchQueue, QueueSpec
 from labs.job_queue.failed import FailedJobs
 from labs.job_queue.jobs import Handler, admitted, admitted_delay
 from labs.job_queue.outcomes import Observer, Patience
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from labs.job_queue.configuration import Settings
 
 logger = logging.getLogger(__name__)
+LONGEST_NAME_B = 200
+"""With room for what the names of its other queues end with: AMQP's are of 255 bytes at most."""
+MOST_PREFETCHED = 65_535
+_AS_A_DECORATOR: Any = object()
 H = TypeVar("H", bound=Handler)
 
 LETS_GO = (
@@ -88,9 +92,12 @@ class JobQueue:
         config: Mapping[str, Header] | None = None,
         observer: Observer | None = None,
     ) -> None:
-        _must_be(name != "" and len(name) <= 200, "name", "text of 1 to 200 letters", name)
+        _must_be(
+            _can_be_a_name(name), "name", f"printable text of 1 to {LONGEST_NAME_B} bytes", name
+        )
         _must_be(workers >= 1, "workers", "at least 1", workers)
-        _must_be(prefetch is None or prefetch >= 1, "prefetch", "at least 1", prefetch)
+        taken = prefetch is None or 1 <= prefetch <= MOST_PREFETCHED
+        _must_be(taken, "prefetch", f"from 1 to {MOST_PREFETCHED}", prefetch)
         pauses = 0 < first_pause_s <= longest_pause_s
         _must_be(pauses, "first_pause_s", "above 0, up to longest_pause_s", first_pause_s)
         _must_be(unknown_limit >= 1, "unknown_limit", "at least 1", unknown_limit)
@@ -101,7 +108,7 @@ class JobQueue:
         self._owns_bus = False
         self._queues = Queues.of(name)
         self._workers = workers
-        self._prefetch = prefetch or 2 * workers
+        self._prefetch = prefetch or min(2 * workers, MOST_PREFETCHED)
         self._patience = Patience(first_pause_s, longest_pause_s, unknown_limit)
         self._max_losses = max_losses
         self._grace_s = grace_s
@@ -204,14 +211,14 @@ class JobQueue:
 
     @overload
     def register_job_handler(
-        self, job_type: str, handler: None = None, *, share: int | None = None
+        self, job_type: str, *, share: int | None = None
     ) -> Callable[[H], H]: ...
 
     @overload
     def register_job_handler(self, job_type: str, handler: H, *, share: int | None = None) -> H: ...
 
     def register_job_handler(
-        self, job_type: str, handler: H | None = None, *, share: int | None = None
+        self, job_type: str, handler: H = _AS_A_DECORATOR, *, share: int | None = None
     ) -> H | Callable[[H], H]:
         """Let this function do the jobs of this type; also as a decorator.
 
@@ -224,7 +231,8 @@ class JobQueue:
         Raises:
             BadHandler: the type has a handler, or this can't be one; also a ValueError.
         """
-        if handler is None:
+        if handler is _AS_A_DECORATOR:
+            self._registry.must_be_free(job_type)  # also when the type was forgotten: @….register…
             return lambda function: self.register_job_handler(job_type, function, share=share)
         self._registry.register(job_type, handler, share)
         return handler
@@ -327,7 +335,7 @@ class JobQueue:
         """Make the queues unless they are there.
 
         Who handles jobs insists that they are as its promises need them; who only queues or
-        looks takes them as they are.
+        looks takes them as they are, if they are there.
         """
         if not self._auto_create or (self._declared and not insist):
             return
@@ -340,10 +348,22 @@ class JobQueue:
                 try:
                     self._bus.declare(spec)
                 except BadInput as error:
-                    if insist:
+                    if insist or not self._is_there(spec.name):
                         raise
                     logger.info("Used as it is: %s", error)
             self._declared = True
+
+    def _is_there(self, queue: str) -> bool:
+        try:
+            self._bus.count(queue)
+        except NoSuchQueue:
+            return False
+        return True
+
+
+def _can_be_a_name(name: str) -> bool:
+    """Printable, since the broker would leave a line's end out; and not half a character."""
+    return bool(name) and name.isprintable() and len(name.encode()) <= LONGEST_NAME_B
 
 
 def _must_be(holds: bool, name: str, what: str, value: object) -> None:

@@ -117,7 +117,8 @@ class Worker:
         own = threading.current_thread()
         for thread in (*self._threads, self._mover):
             if thread is not own and thread.ident is not None:
-                thread.join(max(0.0, deadline - time.monotonic()))
+                left_s = max(0.0, deadline - time.monotonic())
+                thread.join(min(left_s, threading.TIMEOUT_MAX))
         self._bus.flush(FLUSH_S)
         return not any(thread.is_alive() for thread in self._threads if thread is not own)
 

@@ -107,6 +107,7 @@ def test_a_setting_of_kafkas_is_refused_since_it_would_do_nothing(key: str) -> N
         ("job_queue.workers", 0),
         ("job_queue.first_pause_s", -1),
         ("job_queue.grace_s", "soon"),
+        ("job_queue.grace_s", float("inf")),
         ("messaging.topics.job_queue.auto_create", "perhaps"),
         ("messaging.connection_address", ""),
     ],
@@ -146,13 +147,16 @@ def test_a_queue_is_made_of_the_settings(vhost: Address) -> None:
         assert queue.counts().ready == 1
 
 
-def test_retention_that_was_asked_for_puts_old_jobs_among_the_failed(vhost: Address) -> None:
+@pytest.mark.parametrize("kind", ["quorum", "classic"])
+def test_retention_that_was_asked_for_puts_old_jobs_among_the_failed(
+    vhost: Address, kind: str
+) -> None:
     found = load(
         Settings,
         arguments={
             "messaging.connection_address": vhost.url,
             "application.name": "Old",
-            "messaging.topics.job_queue.config": {"x-message-ttl": 50},
+            "messaging.topics.job_queue.config": {"x-message-ttl": 50, "x-queue-type": kind},
         },
     )
     with JobQueue.from_settings(found) as queue:

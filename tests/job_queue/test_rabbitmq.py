@@ -12,6 +12,7 @@ import random
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -22,11 +23,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pika
 import pytest
 
 from labs.broker import ports
 from labs.broker.address import Address
 from labs.broker.binaries import Binaries
+from labs.broker.management import Management
 from labs.broker.node import PrivateNode
 from labs.errors import BadInput
 from labs.job_queue import rabbitmq, rabbitmq_turn
@@ -95,6 +98,37 @@ def test_a_batch_cut_in_the_middle_is_not_confirmed_and_can_be_published_again(
     bus.consume("work", inbox, prefetch=1000)
     wait_until(lambda: inbox.bodies[-1:] == [b"99"], SOON_S)
     assert set(inbox.bodies) == {m.body for m in messages(100)}
+
+
+def test_what_a_user_may_not_publish_is_told_in_words(broker: Address, vhost: Address) -> None:
+    bus = RabbitBus(vhost.url)
+    bus.declare(WORK)
+    with Management(broker) as management:
+        management.set_permissions(vhost.username, vhost.vhost, write="")
+
+    with pytest.raises(NotConfirmed, match="may not use the exchange") as refused:
+        bus.publish("work", messages(1))
+
+    assert "permissions" in refused.value.remedy
+    bus.close()
+
+
+def test_properties_that_cannot_be_read_are_left_out_and_the_others_go_on(vhost: Address) -> None:
+    """Else the message would cost the connection, come again, and cost the next."""
+    bus, inbox = RabbitBus(vhost.url), Inbox()
+    bus.declare(WORK)
+    with pika.BlockingConnection(pika.URLParameters(vhost.url)) as stranger:
+        odd = pika.BasicProperties()
+        year_9999_is_over = struct.pack(">I", 11) + b"\x01aT" + b"\x7f" * 8
+        odd.encode = lambda: [struct.pack(">H", odd.FLAG_HEADERS), year_9999_is_over]  # type: ignore[method-assign]
+        stranger.channel().basic_publish("", "work", b"odd", odd)
+    bus.consume("work", inbox, prefetch=2)
+    bus.publish("work", messages(1))
+
+    wait_until(lambda: len(inbox.bodies) == 2, SOON_S)
+
+    assert inbox.bodies == [b"odd", b"0"]
+    bus.close()
 
 
 def test_a_message_that_the_broker_refuses_is_not_confirmed(rabbit: RabbitGround) -> None:
@@ -510,6 +544,53 @@ def test_no_password_is_in_what_is_said(vhost: Address, caplog: pytest.LogCaptur
     assert "***" in "".join(said)
     for form in (secret, "s3cr3t", "pass%2Fword"):
         assert form not in "".join(said)
+
+
+FORKS = """
+import os, sys
+from labs.job_queue import JobQueue
+from labs.waiting import wait_until
+
+def forks(job):
+    if child := os.fork():
+        os.waitpid(child, 0)
+        return True
+    if job["job_id"] == "raises":
+        sys.exit("a child")
+    return job["job_id"] == "true"
+
+seen = []
+with JobQueue.connect(sys.argv[1], "forks", observer=seen.append) as jobs:
+    jobs.register_job_handler("forks", forks)
+    jobs.queue_jobs([{"job_type": "forks", "job_id": how} for how in ("raises", "false", "true")])
+    if os.fork() == 0:
+        try:
+            jobs.queue_job({"job_type": "forks"})
+        except Exception as error:
+            print(type(error).__name__, "forked from" in str(error), flush=True)
+        os._exit(0)
+    os.wait()
+    jobs.start()
+    wait_until(lambda: len(seen) >= 3, 30)
+    print([attempt.outcome.name for attempt in seen], jobs.counts(), flush=True)
+"""
+
+
+def test_a_forked_child_is_no_second_worker_and_does_not_use_its_parents_connection(
+    vhost: Address,
+) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", FORKS, vhost.url],
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert ran.stdout.splitlines() == [
+        "BusUnreachable True",
+        "['DONE', 'DONE', 'DONE'] Counts(ready=0, slow=0, failed=0)",
+    ]
 
 
 @pytest.mark.parametrize("goodbye", ["bus.close()", "pass"], ids=["closed", "just ended"])

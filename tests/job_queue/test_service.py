@@ -96,12 +96,14 @@ async def coroutine(_: Job) -> bool:
     ("job_type", "handler", "share", "sentence"),
     [
         ("taken", lambda _: True, None, "'taken' has already been registered"),
+        ("a", None, None, "can't be called: it is None"),
         ("a", "no function", None, "can't be called: it is 'no function'"),
         ("a", coroutine, None, "is a coroutine"),
         ("", lambda _: True, None, "must be text"),
         (None, lambda _: True, None, "must be text"),
         ("a", lambda _: True, 0, "from 1 to workers=4"),
         ("a", lambda _: True, 5, "from 1 to workers=4"),
+        ("a", lambda _: True, "2", "from 1 to workers=4"),
     ],
 )
 def test_what_cannot_be_a_handler_is_refused_in_words(
@@ -117,11 +119,22 @@ def test_what_cannot_be_a_handler_is_refused_in_words(
     assert caught.value.remedy
 
 
+def test_a_decorator_without_its_type_says_so_at_once() -> None:
+    queue: Any = JobQueue(MemoryBus(), NAME)
+
+    with pytest.raises(BadHandler, match="must be text"):
+
+        @queue.register_job_handler
+        def handler(_: Job) -> bool:
+            return True
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {"workers": 0},
         {"prefetch": 0},
+        {"prefetch": 70_000},
         {"first_pause_s": 0},
         {"first_pause_s": 5, "longest_pause_s": 1},
         {"unknown_limit": 0},
@@ -134,9 +147,10 @@ def test_options_that_cannot_be_meant_are_refused_by_name(options: dict[str, Any
         JobQueue(MemoryBus(), NAME, **options)
 
 
-def test_a_queue_needs_a_name() -> None:
+@pytest.mark.parametrize("name", ["", "a" * 201, "é" * 101, "two\nlines", "\ud800"])
+def test_a_queue_needs_a_name_that_a_broker_can_carry(name: str) -> None:
     with pytest.raises(BadInput, match="name must be"):
-        JobQueue(MemoryBus(), "")
+        JobQueue(MemoryBus(), name)
 
 
 def test_who_starts_without_handlers_or_twice_is_told(replicas: Replicas) -> None:

@@ -77,6 +77,14 @@ def test_after_the_grace_a_job_that_still_runs_comes_back_to_others(replicas: Re
     never.open()
 
 
+def test_a_grace_may_be_without_end(replicas: Replicas) -> None:
+    queue, gate = replicas(grace_s=float("inf")), Gate(open_=True)
+    queue.register_job_handler("a", gate)
+    queue.start()
+
+    assert queue.stop()
+
+
 def test_a_queue_may_be_stopped_twice_and_started_again(replicas: Replicas) -> None:
     queue, gate = replicas(), Gate(open_=True)
     queue.register_job_handler("a", gate)

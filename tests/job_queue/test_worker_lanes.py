@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from queue import SimpleQueue
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -96,6 +97,29 @@ def test_closing_lets_the_threads_end_and_gives_back_what_has_not_begun() -> Non
     assert left == [waits, ready]
     assert lanes.after(running) is None
     assert not lanes.submit(taken("a"))
+
+
+def test_a_job_that_follows_while_the_lanes_are_closed_is_given_back() -> None:
+    lanes = Lanes(lambda _: 1)
+    running, follows, other = taken("a"), taken("a"), taken("b")
+    for job in (running, follows, other):
+        lanes.submit(job)
+    assert lanes.next() is running
+    left: list[Taken] = []
+    closing = threading.Thread(target=lambda: left.extend(lanes.close(1)))
+
+    class ClosesNow(SimpleQueue[Taken | None]):
+        def empty(self) -> bool:  # asked in the very moment
+            closing.start()
+            closing.join(0.2)
+            return super().empty()
+
+    lanes._ready = ClosesNow()
+    lanes._ready.put(other)
+    began = lanes.after(running)
+    closing.join()
+
+    assert {id(job) for job in (began, *left) if job} == {id(follows), id(other)}
 
 
 def test_who_waits_for_a_crowd_is_woken_by_the_end() -> None:
