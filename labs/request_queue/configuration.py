@@ -17,6 +17,8 @@ from labs.request_queue.log import Topic
 from labs.settings import Section, derived_name
 
 KEPT_UNTIL_DONE = {"retention.ms": "-1"}
+ROOM_FOR_THE_REASON = {"max.message.bytes": str(2 * 1024 * 1024)}
+"""The largest record that a broker takes by itself (1 MiB) must fit with all that is added."""
 
 
 class ApplicationSection(Section):
@@ -170,7 +172,7 @@ class DriverSettings(Section):
         """The topic of what could be neither done nor answered."""
         derived = f"{self.topic.name.removesuffix('_queue')}_failed_queue"
         name = self.queue.failed_topic.name or derived
-        return _topic(name, self.queue.failed_topic, KEPT_UNTIL_DONE)
+        return _topic(name, self.queue.failed_topic, KEPT_UNTIL_DONE | ROOM_FOR_THE_REASON)
 
     @property
     def responses_topic(self) -> Topic:

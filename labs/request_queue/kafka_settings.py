@@ -44,6 +44,8 @@ PRODUCER: Mapping[str, Setting] = {
     "partitioner": "murmur2_random",
     "linger.ms": 0,
     "message.timeout.ms": 10_000,
+    # What is too large is the broker's to say: what it once took goes on, with why it failed.
+    "message.max.bytes": 100_000_000,
 }
 CONSUMER: Mapping[str, Setting] = {
     "enable.auto.commit": False,

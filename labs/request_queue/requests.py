@@ -106,6 +106,7 @@ def at_the_door(request: object) -> tuple[bytes, bytes]:
     try:
         key = request_id.encode()
         value = json.dumps(dict(request), allow_nan=False).encode()
+        _must_have_text_keys(request)
     except UnicodeEncodeError:
         raise RequestRefused(
             "The request_id is not text: it holds half a surrogate pair.",
@@ -117,9 +118,10 @@ def at_the_door(request: object) -> tuple[bytes, bytes]:
             remedy="Keep to dicts with string keys, lists, strings, finite numbers, "
             "booleans and None.",
         ) from None
-    if len(value) > MAX_REQUEST_BYTES:
+    if len(key) + len(value) > MAX_REQUEST_BYTES:
         raise RequestTooLarge(
-            f"The request has {len(value):,} bytes; the log takes {MAX_REQUEST_BYTES:,}.",
+            f"The request has {len(key) + len(value):,} bytes with its key; the log takes "
+            f"{MAX_REQUEST_BYTES:,}.",
             remedy="Put what is large elsewhere, and its address into the request.",
         )
     return key, value
@@ -152,6 +154,18 @@ def read(record: Record) -> Request:
 def missing_field(request: Request, required: tuple[str, ...]) -> str | None:
     """The first required field that the request lacks, or has as null."""
     return next((name for name in required if request.body.get(name) is None), None)
+
+
+def _must_have_text_keys(value: object) -> None:
+    """JSON would turn other keys into text, and two of them into one."""
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"the key {key!r} is not a string")
+            _must_have_text_keys(below)
+    elif isinstance(value, list | tuple):
+        for below in value:
+            _must_have_text_keys(below)
 
 
 def _kind(value: object) -> str:

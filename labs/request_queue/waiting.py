@@ -17,6 +17,8 @@ ATTEMPTS, NOT_BEFORE = "attempts", "not-before"
 LOOK_S = 0.5
 """How long a held partition is left alone before one looks whether something new stands there."""
 MOVE_S, BURST_S = 0.01, 1.0
+LARGEST_NUMBER = 10**15
+"""Of what is read: one that a float can hold. In ms it is the year 33658."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,6 @@ def pause_s(attempts: int, first_s: float, longest_s: float) -> float:
 def _number(header: bytes | None) -> int:
     """What somebody else wrote may be anything: what is no number counts as none."""
     try:
-        return max(int(header or 0), 0)
+        return min(max(int(header or 0), 0), LARGEST_NUMBER)
     except ValueError:
         return 0

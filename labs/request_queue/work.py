@@ -7,6 +7,7 @@ reason in words; a verdict comes out in every case.
 
 from __future__ import annotations
 
+import os
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -100,10 +101,14 @@ class Hands:
         self._aside.rest()
 
     def _handle(self, request: Request) -> Verdict:
+        process = os.getpid()
         try:
             return _verdict_of(self._handler(request.body))
         except BaseException as error:  # noqa: BLE001 - sys.exit() in a handler fails too
             return failure(error)
+        finally:
+            if os.getpid() != process:
+                os._exit(1)  # a child that the handler has forked: it is no second replica
 
 
 def _verdict_of(result: object) -> Verdict:

@@ -145,7 +145,7 @@ class RequestQueue:
         if self._running in (None, threading.current_thread()):
             self._leave()
         else:
-            self._left.wait(self._grace_s + CLOSING_S)
+            self._left.wait(min(self._grace_s + CLOSING_S, threading.TIMEOUT_MAX))
 
     def _joined(self, timeout_s: float) -> Share | None:
         if self._share is None:

@@ -41,6 +41,7 @@ def silenced(kafka: LocalKafka) -> Iterator[None]:
     """The cluster's connections stay, and nothing comes from it."""
     assert kafka.pid
     os.kill(kafka.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, kafka.pid, os.WSTOPPED)  # till then it may still answer
     try:
         yield
     finally:

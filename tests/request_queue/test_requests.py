@@ -50,6 +50,7 @@ def record(value: bytes | None) -> Record:
         ({"request_id": "a", "when": object()}, "must be JSON"),
         ({"request_id": "a", "load": float("nan")}, "must be JSON"),
         ({"request_id": "a", ("b",): 1}, "must be JSON"),
+        ({"request_id": "a", "ports": [{80: "http"}]}, "the key 80 is not a string"),
         (LOOP, "must be JSON"),
     ],
 )
@@ -64,9 +65,14 @@ def test_what_cannot_be_a_request_is_refused_at_the_door_with_a_sentence(
     assert records(log, TOPIC) == [], "nothing was queued"
 
 
-def test_a_request_that_the_log_would_refuse_for_its_size_is_refused_at_the_door() -> None:
+@pytest.mark.parametrize(
+    "request_", [{"request_id": "a", "files": "x" * 1_000_000}, {"request_id": "x" * 600_000}]
+)
+def test_a_request_that_the_log_would_refuse_for_its_size_is_refused_at_the_door(
+    request_: dict[str, str],
+) -> None:
     with pytest.raises(RequestTooLarge, match="bytes"):
-        at_the_door({"request_id": "a", "driver_files": "x" * 1_000_000})
+        at_the_door(request_)
 
 
 def test_a_queued_request_stands_in_the_log_with_its_id_as_key_and_unchanged() -> None:

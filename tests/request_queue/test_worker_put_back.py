@@ -205,6 +205,14 @@ def test_headers_that_somebody_else_wrote_may_be_anything(header: bytes) -> None
     assert Lane().waiting(record) == Waiting(0, 0)
 
 
+def test_a_time_that_no_clock_will_show_ends_no_replica() -> None:
+    replica = Replica(not_yet)
+    replica.service.make_topics()
+    replica.log.append(TOPIC, b'{"request_id": "a"}', key=b"a", headers={NOT_BEFORE: b"9" * 400})
+
+    assert replica.queue.process_request(0.1) is None
+
+
 def test_moves_are_bounded_whatever_waits() -> None:
     lane, now_s, moves = Lane(), time.time(), 0
     while lane.until_move_s(now_s) == 0:
