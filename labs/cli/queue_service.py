@@ -7,11 +7,13 @@ failed list are in files of their own. Each command is one verb of the service, 
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from labs.cli.group import Group
 from labs.cli.output import print_json
 from labs.cli.queue_service_access import keys, password, token
 from labs.cli.queue_service_dispatch import dispatch
@@ -43,7 +45,7 @@ NOT_DONE = 1
 """The exit code of what has ended otherwise than well."""
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """A queue service: builds of jobs wait, are blocked, run, and never run twice at a time.
 
@@ -156,25 +158,27 @@ def start(
 
 
 @command.command()
-@click.argument("build_id", metavar="BUILD", type=click.IntRange(min=1), required=False)
+@click.argument("build", metavar="BUILD", required=False)
 @click.option(
     "--frozen", "frozen_job", metavar="JOB", type=click.IntRange(min=1), help="A job's frozen one."
 )
 @JSON
 @service_options
-def stop(build_id: int | None, frozen_job: int | None, as_json: bool, **which: Any) -> None:
+def stop(build: str | None, frozen_job: int | None, as_json: bool, **which: Any) -> None:
     """Let a build not run, or no longer: whoever works on it is told.
+
+    BUILD is its number, or the id of its message, such as that of a schedule's run.
 
     \b
     Examples:
       labs queue-service stop 4211
       labs queue-service stop --frozen 777
     """
-    if (build_id is None) == (frozen_job is None):
+    if (build is None) == (frozen_job is None):
         raise BadInput("Which build?", remedy="Give its number, or --frozen and a job's.")
     with the_service(**which) as service:
-        if build_id is not None:
-            stopped = service.stop(build_id)
+        if build is not None:
+            stopped = service.stop(int(build) if re.fullmatch("[0-9]{1,16}", build) else build)
         else:
             assert frozen_job is not None
             stopped = service.stop_frozen(frozen_job)

@@ -189,9 +189,11 @@ def _fingerprint(value: Mapping[str, Json]) -> str:
 
 
 def stop(value: Json) -> Stop:
-    """A build that is not to run, or no longer. Raises BadMessage."""
+    """A message that is not to run, or no longer. Raises BadMessage."""
     wanted = shaped(StopWanted, value)
-    return Stop(build_id=wanted.build_id, job_id=wanted.job_id)
+    if (wanted.build_id is None) == (wanted.id is None):
+        raise _only_one("buildId", "id")
+    return Stop(build_id=wanted.build_id, id=wanted.id, job_id=wanted.job_id)
 
 
 def thaw(value: Json) -> Thaw:

@@ -158,13 +158,13 @@ ROUTES = (
         method="DELETE",
         path=MESSAGE,
         does=delete,
-        about="Stop a build; `type=periodic`: let a job start by the clock no more; "
-        "`type=frozen`: stop a job's frozen message.",
+        about="Stop a build, or a message by its id; `type=periodic`: let a job start by the clock "
+        "no more; `type=frozen`: stop a job's frozen message.",
         scope=SDAPI,
         query=TypeWanted,
         bodies=(StopWanted, JobWanted),
         answers={200: Says("What became of it", Stopped | Unscheduled)},
-        refuses={404: "`type=frozen`: the job has no frozen message"},
+        refuses={404: "There is no message of this id"},
     ),
     Route(
         method="GET",

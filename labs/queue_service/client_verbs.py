@@ -113,9 +113,15 @@ class Verbs(ABC):
             )
         )
 
-    def stop(self, build_id: int, job_id: int | None = None) -> Stopped:
-        """Let a build not run, or no longer."""
-        return self.call(Stop(build_id=build_id, job_id=job_id))
+    def stop(self, build: int | str, job_id: int | None = None) -> Stopped:
+        """Let a message not run, or no longer.
+
+        Args:
+            build: its number; or the message's id, such as that of a schedule's run.
+        """
+        if isinstance(build, str):
+            return self.call(Stop(id=build, job_id=job_id))
+        return self.call(Stop(build_id=build, job_id=job_id))
 
     def thaw(self, job_id: int) -> Enqueued:
         """Let a job's frozen message wait no more for the end of its window."""

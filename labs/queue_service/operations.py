@@ -80,9 +80,14 @@ class Start(Operation[Enqueued]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop(Operation[Stopped]):
-    """Let a message not run, or no longer: its claim is void at once."""
+    """Let a message not run, or no longer: its claim is void at once.
 
-    build_id: int
+    Raises UnknownMessage: there is none of this `id`. (A build that is not known is remembered.)
+    """
+
+    build_id: int | None = None
+    id: str | None = None
+    """In place of the build, which a schedule's message does not have."""
     job_id: int | None = None
 
 

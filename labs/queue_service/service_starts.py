@@ -29,6 +29,7 @@ from labs.task_queue.sql_values import escaped, plain
 
 KEY_KEPT_S = timedelta(days=1).total_seconds()
 STOPPED = "It was stopped."
+SLIP = "Look for a slip in its id."
 SENTENCES = {
     "disabled": "Its job is disabled or archived: nothing was stored.",
     "there": "This build is there already: it is one message.",
@@ -174,20 +175,22 @@ def leave(batch: Batch, build: Build, state: State, reason: str) -> None:
 
 
 def stop(batch: Batch, asked: Stop) -> Stopped:
-    """Stop a build, wherever it is; one that is not known is stopped before it comes.
+    """Stop a message, wherever it is; a build that is not known is stopped before it comes.
 
     Raises:
-        BadMessage: the build is of another job.
+        BadMessage: it is of another job. UnknownMessage: there is none of this id.
     """
-    id_ = str(asked.build_id)
+    id_ = asked.id or str(asked.build_id)
     batch.load([id_])
     build = batch.find(id_)
     if build is None:
-        _mark(batch, asked, id_)
+        if asked.build_id is None:
+            raise UnknownMessage(f"There is no message {id_!r:.80}.", remedy=SLIP)
+        _mark(batch, asked.build_id, asked.job_id or 0)
         return Stopped(id=id_, was=None, stopped=True)
     if asked.job_id is not None and build.job_id not in (asked.job_id, 0):
         raise BadMessage(
-            f"Build {asked.build_id} is of job {build.job_id}, not of job {asked.job_id}.",
+            f"Build {id_} is of job {build.job_id}, not of job {asked.job_id}.",
             field="jobId",
             remedy="Give the job of the build, or leave it out.",
         )
@@ -208,10 +211,10 @@ def stop_build(batch: Batch, build: Build) -> Stopped:
     return Stopped(id=build.id, was=was, stopped=True)
 
 
-def _mark(batch: Batch, asked: Stop, id_: str) -> None:
-    mark = Start(build_id=asked.build_id, job_id=asked.job_id or 0, blocked_by=(), body={})
-    batch.load_jobs([mark.job_id])
-    build = _build_of(batch, mark, id_, batch.store.line("").name, scheduled=False)
+def _mark(batch: Batch, build_id: int, job_id: int) -> None:
+    mark = Start(build_id=build_id, job_id=job_id, blocked_by=(), body={})
+    batch.load_jobs([job_id])
+    build = _build_of(batch, mark, str(build_id), batch.store.line("").name, scheduled=False)
     build.reason = STOPPED
     batch.add(build, mark, None)
     batch.move(build, State.STOPPED)

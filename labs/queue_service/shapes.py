@@ -10,7 +10,7 @@ operations of these.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
@@ -175,11 +175,18 @@ class StartWanted(Body):
 
 
 class StopWanted(Shape):
-    """A build that is not to run, or no longer."""
+    """A message that is not to run, or no longer: by its build, or by its id."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"buildId": 4211, "jobId": 777}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"buildId": 4211, "jobId": 777}, {"id": "777@2030-01-31T12:00:00Z"}],
+            "oneOf": [{"required": ["buildId"]}, {"required": ["id"]}],
+        }
+    )
 
-    build_id: Id
+    build_id: Id = Field(default=cast(int, None))
+    id: Name = Field(default=cast(str, None))
+    """In place of the build, which a schedule's message does not have."""
     job_id: Id | None = None
 
 

@@ -304,6 +304,8 @@ def test_each_verb_makes_its_operation() -> None:
         (admission.replay, {"all": False}, "all"),
         (admission.discard, {"ids": []}, "ids"),
         (admission.stop, {"buildId": "7"}, "buildId"),
+        (admission.stop, {}, "buildId"),
+        (admission.stop, {"buildId": 7, "id": "7"}, "buildId"),
         (admission.thaw, {}, "jobId"),
         (admission.delete_schedule, {"jobId": "1"}, "jobId"),
         (admission.find, {}, "jobId"),

@@ -158,6 +158,21 @@ def test_a_stop_says_what_it_has_stopped(door: Verbs, build: int, job: int) -> N
     assert door.start(build + 1, job).state is State.STOPPED
 
 
+def test_a_schedules_run_is_stopped_by_its_id(door: Verbs, job: int, cluster: str) -> None:
+    template = Start(build_id=0, job_id=job, body={}, blocked_by=(job,), cluster=cluster)
+    door.put_schedule(job, "H H 1 1 *", template=template, trigger=True)
+    run = door.find_job(job).message
+    (claimed,) = door.claim("w", cluster=cluster)
+
+    stopped = door.stop(run.id)
+    assert (stopped.id, stopped.was, stopped.stopped) == (run.id, State.RUNNING, True)
+    with pytest.raises(ClaimLost):
+        door.ack(claimed)
+    with pytest.raises(UnknownMessage, match="no message 'nothing'"):
+        door.stop("nothing")
+    door.delete_schedule(job)
+
+
 def test_a_message_is_claimed_extended_and_acknowledged_with_a_result(
     door: Verbs, build: int, job: int, cluster: str
 ) -> None:
