@@ -381,6 +381,28 @@ def test_each_command_teaches_itself(new: Command, command: str) -> None:
     assert command in new("--help").stdout
 
 
+@pytest.mark.parametrize(
+    ("slip", "meant"), [(["exercise"], "exercises"), (["jobs", "failed", "lst"], "list")]
+)
+def test_a_slip_of_the_finger_is_met_with_the_nearest_command(
+    new: Command, slip: list[str], meant: str
+) -> None:
+    done = new(*slip)
+
+    assert done.returncode == 2
+    assert f"Did you mean {meant!r}?" in done.stderr
+
+
+def test_the_list_of_a_group_tells_each_command_whole(new: Command) -> None:
+    said = new("queue-service", "--help", COLUMNS="80").stdout
+
+    assert "Handle jobs with the handlers of a Python FILE, until Ctrl-C or SIGTERM." in " ".join(
+        new("jobs", "--help", COLUMNS="80").stdout.split()
+    )
+    assert "..." not in said.split("Commands:")[1]
+    assert all(len(line) <= 80 for line in said.split("Commands:")[1].splitlines())
+
+
 def test_tab_completes_commands(new: Command) -> None:
     script = (
         'eval "$(labs completion bash)"; COMP_WORDS=(labs do); COMP_CWORD=1; '

@@ -11,9 +11,11 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
+from difflib import get_close_matches
 
 import click
 
+from labs.cli.group import Group
 from labs.errors import LabError
 
 COMMANDS = {
@@ -47,7 +49,7 @@ COMMANDS = {
 INTERRUPTED = 130
 
 
-class Commands(click.Group):
+class Commands(Group):
     """The group of all commands, each imported when it is called for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -62,10 +64,24 @@ class Commands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """The table of commands, without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+    def line_of(self, ctx: click.Context, name: str) -> str:  # noqa: ARG002 - the group's signature
+        """Its line of help, without importing it."""
+        return COMMANDS[name][1]
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is asked for; what is none is refused with the nearest name.
+
+        Click finds it where the commands are imported already, which these are not.
+        """
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = get_close_matches(args[0], self.list_commands(ctx), n=1)
+            if near:
+                error.message += f" Did you mean {near[0]!r}?"
+            raise
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; print what a person can cause as a sentence, and exit with its code."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from labs.broker.state import ROOT, FoundBroker
+from labs.cli.group import Group
 from labs.cli.learner import complete_exercise
 from labs.cli.output import progress
 from labs.judge.catalogue import FOLDER, PROGRAMS, SLUGS, Exercise, exercise, read_exercise
@@ -28,7 +29,7 @@ DESIGNS = 3
 SEED = "dev"
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """For those who write exercises."""
 

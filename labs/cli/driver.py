@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labs.cli.driver_wiring import driver_options, from_file, settings_of, the_service
+from labs.cli.group import Group
 from labs.cli.output import print_json
 from labs.errors import BadInput, LabError
 
@@ -24,7 +25,7 @@ HEALTH_WITHIN_S = 2.0
 COLOURS = {"done": "green", "answered": "red", "failed": "red", "put back": "yellow"}
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """A driver whose API answers at once while its work takes minutes.
 

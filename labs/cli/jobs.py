@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from labs.cli.group import Group
 from labs.cli.jobs_failed import failed
 from labs.cli.jobs_queue import queue_option, the_queue
 from labs.cli.output import print_json
@@ -27,7 +28,7 @@ AT_ONCE = 500
 COLOURS = {"done": "green", "not yet": "yellow", "unknown": "yellow", "failed": "red"}
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """A job queue: each job has a type, each type a handler.
 

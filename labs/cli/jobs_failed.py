@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from labs.cli.group import Group
 from labs.cli.jobs_queue import queue_option, the_queue
 from labs.cli.output import print_json
 from labs.cli.output import progress as telling
@@ -19,7 +20,7 @@ SHOWN = 100
 NOT_FOUND = 1
 
 
-@click.group()
+@click.group(cls=Group)
 def failed() -> None:
     """The jobs that have failed: list, show, retry, discard."""
 

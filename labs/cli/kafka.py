@@ -19,6 +19,7 @@ from labs.broker import processes
 from labs.broker.files import read_json, write_private
 from labs.broker.processes import ProcessId
 from labs.broker.state import labs_home
+from labs.cli.group import Group
 from labs.cli.output import print_json
 from labs.errors import BrokerFailed, BrokerMissing
 
@@ -38,7 +39,7 @@ class Kept:
     started: float
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Keep a Kafka for the lab, with nothing to install.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from labs.cli.group import Group
 from labs.cli.output import print_json
 from labs.cli.queue_service_wiring import (
     JSON,
@@ -27,7 +28,7 @@ IDS = click.argument(
 ALL = click.option("--all", "everything", is_flag=True, help="All that have failed.")
 
 
-@click.group()
+@click.group(cls=Group)
 def failed() -> None:
     """The messages whose attempts are used up: list, replay, discard."""
 

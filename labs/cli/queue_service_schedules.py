@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from labs.cli.group import Group
 from labs.cli.output import print_json
 from labs.cli.queue_service_wiring import (
     JSON,
@@ -33,7 +34,7 @@ ZONE = click.option(
 RUNS = 5
 
 
-@click.group()
+@click.group(cls=Group)
 def schedule() -> None:
     """Jobs that start by the clock: list, put, delete; and next, which needs no server."""
 
