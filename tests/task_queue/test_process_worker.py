@@ -14,6 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from labs.errors import BadInput
+from labs.task_queue.errors import BadTask
 from labs.task_queue.memory import MemoryQueue
 from labs.task_queue.stages import Stage
 from labs.task_queue.work_queue import WorkQueue
@@ -280,6 +281,19 @@ def test_a_job_that_a_signal_ends_fails(worker: ProcessWorker, folder: Path) -> 
     (folder / "dies.py").write_text("import os; os.kill(os.getpid(), 9)")
     assert run(worker, "dies.py") is Stage.FAIL
     assert worker.explain("dies.py").reason == "It was ended by SIGKILL. It wrote nothing."
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="this system has no such signals")
+def test_a_signal_without_a_name_is_told_by_its_number(worker: ProcessWorker, folder: Path) -> None:
+    (folder / "dies.py").write_text("import os; os.kill(os.getpid(), 40)")
+    assert run(worker, "dies.py") is Stage.FAIL
+    assert worker.explain("dies.py").reason == "It was ended by signal 40. It wrote nothing."
+
+
+def test_a_time_that_no_timer_can_keep_is_refused(folder: Path) -> None:
+    for timeout_s in 0, -1, float("inf"), 1e12:
+        with pytest.raises(BadTask, match="timeout_s must be a number"):
+            ProcessWorker(folder, timeout_s=timeout_s)
 
 
 def test_the_last_of_the_output_is_kept_also_when_the_job_is_deleted(

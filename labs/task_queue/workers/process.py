@@ -24,7 +24,7 @@ from pydantic import BaseModel, Field
 
 from labs.errors import BadInput
 from labs.task_queue.stages import Stage
-from labs.task_queue.tasks import Json, admitted_count, admitted_number
+from labs.task_queue.tasks import LONGEST_DELAY_S, Json, admitted_count, admitted_number
 from labs.task_queue.workers.base import JobRefused, Report, WorkerUnreachable
 from labs.task_queue.workers.process_run import Run
 
@@ -89,7 +89,7 @@ class ProcessWorker:
                 remedy="Make it, or give the path of another.",
             )
         self._state = Path(state).resolve() if state is not None else self._folder / ".jobs"
-        self._timeout_s = admitted_number(timeout_s, "timeout_s", 0.001)
+        self._timeout_s = admitted_number(timeout_s, "timeout_s", 0.001, LONGEST_DELAY_S)
         self._output_limit = admitted_count(output_limit, "output_limit", 2)
         self._programs = frozenset(programs)
         self._runs: dict[str, Run] = {}

@@ -112,7 +112,7 @@ class Run:
         if not (why := outcome["why"]):
             why = f"Exit code {code}."
             if code < 0:
-                why = f"It was ended by {signal.Signals(-code).name}."
+                why = f"It was ended by {_signal_name(-code)}."
         return Report(result={"exit_code": code, "output": tail}, reason=_joined(why, tail))
 
     def tail(self) -> str:
@@ -158,6 +158,12 @@ class Run:
         except FileNotFoundError:
             return {}
         return facts
+
+
+def _signal_name(number: int) -> str:
+    with suppress(ValueError):  # the real-time signals have no names
+        return signal.Signals(number).name
+    return f"signal {number}"
 
 
 def _joined(why: str, tail: str) -> str:
