@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from labs.cli.group import Group
 from labs.cli.output import print_json
 from labs.cli.task_queue_service import controller, server
 from labs.cli.task_queue_wiring import JSON, queue_options, the_queue
@@ -30,7 +31,10 @@ OWNER = click.option("--owner", metavar="NAME", help="Who has claimed it, if som
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-@click.group(context_settings={"token_normalize_func": lambda token: token.replace("_", "-")})
+@click.group(
+    cls=Group,
+    context_settings={"token_normalize_func": lambda token: token.replace("_", "-")},
+)
 def command() -> None:
     """A task queue: tasks wait, are processed, succeed or fail, and are never lost.
 
@@ -90,8 +94,12 @@ def put(tasks: tuple[str, ...], as_json: bool, **which: Any) -> None:
     present: list[str] = []
     with the_queue(**which) as queue:
 
-        def put_all(some: Sequence[dict[str, Any]]) -> None:
-            items = {id_: body for one in some for id_, body in one.items()}
+        def put_all(some: Sequence[list[tuple[str, Any]]]) -> None:
+            items: dict[str, Any] = {}
+            for id_, body in (pair for one in some for pair in one):
+                if id_ in items:
+                    present.append(id_)  # by then: the first one's body counts, as ever
+                items.setdefault(id_, body)
             done = queue.put_quietly(items, **options)
             added.extend(done.added)
             present.extend(done.present)
@@ -258,7 +266,8 @@ def show(id: str, as_json: bool, **which: Any) -> None:
         return
     for name, value in said.items():
         if value not in (None, ""):
-            click.echo(f"{name:<13} {value if isinstance(value, str) else _line(value)}")
+            words = _harmless(value) if isinstance(value, str) else _line(value)
+            click.echo(f"{name:<13} {words}")
 
 
 @command.command("list")
@@ -308,21 +317,31 @@ def _portions(lines: Iterator[str]) -> Iterator[list[tuple[int, str]]]:
         yield some
 
 
-def _parsed(text: str, what: str) -> Any:
+def _parsed(text: str, what: str, **options: Any) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, **options)
+    except RecursionError:
+        raise BadInput(f"{what} is nested too deep.", remedy="Make it flatter.") from None
     except ValueError as error:
         raise BadInput(f"{what} is not JSON: {error}.", remedy="Mind the quotes.") from None
 
 
-def _items(text: str, what: str) -> dict[str, Any]:
-    items = _parsed(text, what[:1].upper() + what[1:])
+def _items(text: str, what: str) -> list[tuple[str, Any]]:
+    """The pairs of a JSON object, in which an id may stand twice."""
+    whole: list[Any] = []
+
+    def paired(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        whole[:] = [pairs]  # the outermost object is whole last
+        return dict(pairs)
+
+    items = _parsed(text, what[:1].upper() + what[1:], object_pairs_hook=paired)
     if not isinstance(items, dict):
         raise BadInput(
             f"{what[:1].upper()}{what[1:]} is no JSON object of ids and bodies.",
             remedy="""Such as '{"task-1": {"n": 1}}'.""",
         )
-    return items
+    pairs: list[tuple[str, Any]] = whole[0]
+    return pairs
 
 
 def _age(text: str) -> timedelta:
@@ -333,8 +352,14 @@ def _age(text: str) -> timedelta:
 
 
 def _shown(id_: str) -> str:
-    """An id for a person: as it is if it is one plain word."""
-    return id_ if id_.isprintable() and " " not in id_ else json.dumps(id_, ensure_ascii=False)
+    """An id for a person: as it is if it is one plain word; nothing that moves a terminal."""
+    plain = id_.isprintable()
+    return id_ if plain and " " not in id_ else json.dumps(id_, ensure_ascii=not plain)
+
+
+def _harmless(text: str) -> str:
+    """Text of somebody else's, for a terminal: its lines, and no control characters."""
+    return "".join(one if one.isprintable() or one in "\n\t" else ascii(one)[1:-1] for one in text)
 
 
 def _line(value: Any) -> str:

@@ -99,7 +99,14 @@ def _token(settings: TaskQueueSettings, file: Path | None, no_auth: bool) -> str
     from labs.task_queue.api_server import is_loopback
 
     if file is not None:
-        token = file.read_text(encoding="utf-8").strip()
+        try:
+            token = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise BadInput(
+                f"The token's file {file} can't be read: {why}.",
+                remedy="Give a file that holds the token and nothing else.",
+            ) from None
     else:
         secret = settings.task_queue_token
         token = "" if secret is None else secret.get_secret_value()

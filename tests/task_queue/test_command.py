@@ -107,7 +107,9 @@ def test_without_any_settings_tasks_are_put_claimed_settled_and_shown() -> None:
         (["status", "--connection-string", "oracle://x", "--queue-name", "x"], 2, "PostgreSQL"),
         (["status", "--config", "/nowhere"], 2, "can't be read"),
         (["server", "--host", "::"], 2, "there is no token"),
-        (["server", "--port", "0", "--token-file", "/nowhere"], 1, "No such file"),
+        (["server", "--port", "0", "--token-file", "/nowhere"], 2, "/nowhere can't be read"),
+        (["server", "--port", "0", "--token-file", sys.executable], 2, "it is no text"),
+        (["put", '{"a":' + "[" * 100_000], 2, "nested too deep"),
         (["controller"], 2, "what shall run the tasks"),
         (["controller", "--queue_implementation", "in-memory"], 2, "always empty"),
         (["controller", "--worker-interface", "process"], 2, "path_to_scripts"),
@@ -121,6 +123,23 @@ def test_what_can_not_be_is_said_in_a_sentence_with_a_code_of_its_own(
 
     assert (result.exit_code, said in result.stderr) == (code, True), result.stderr
     assert "Traceback" not in result.output
+
+
+def test_of_an_id_that_is_given_twice_the_first_body_counts_and_the_second_is_named() -> None:
+    lines = '{"a": 1, "b": 1, "a": 2}\n{"b": {"b": 2}, "c": 1}\n'
+    said = json.loads(types("put", "-", "--json", said=lines).stdout)
+    assert said == {"added": ["a", "b", "c"], "present": ["a", "b"]}
+    assert json.loads(types("show", "b", "--json").stdout)["body"] == 1
+
+
+def test_no_id_and_no_reason_moves_the_terminal() -> None:
+    id_ = "\x1b[2J \x9b31m \u202e"
+    types("put", json.dumps({id_: 1}))
+    types("claim")
+    types("fail", id_, "--reason", f"two\nlines {id_}")
+    for said in types("list", "fail").stdout, types("show", id_).stdout:
+        assert not set(said) & set("\x1b\x9b\u202e")
+    assert "two\nlines" in types("show", id_).stdout
 
 
 def test_help_teaches_with_examples_and_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
