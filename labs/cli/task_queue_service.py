@@ -74,14 +74,14 @@ def server(
     from labs.stopping import Stop, signals_stop
     from labs.task_queue.api import create_app
     from labs.task_queue.api_server import local_hosts, serving
-    from labs.task_queue.configuration import open_queue
+    from labs.task_queue.configuration import open_to_serve
     from labs.task_queue.controller import open_patiently
 
     settings = settings_of(task_queue_host=host, task_queue_port=port, **store)
     token = _token(settings, token_file, no_auth)
     stop = Stop()
     with logging_to_stderr(as_json), signals_stop(stop.want):
-        queue = open_patiently(partial(open_queue, settings), stop)
+        queue = open_patiently(partial(open_to_serve, settings), stop)
         if queue is not None:
             here = settings.task_queue_host, settings.task_queue_port
             hosts = local_hosts(here[0]) if token is None else None
@@ -191,7 +191,7 @@ def controller(resources: tuple[str, ...], once: bool, as_json: bool, **flags: A
         --queue-implementation sql-json --queue-name orders
     """
     from labs.stopping import Stop, signals_stop
-    from labs.task_queue.configuration import open_queue
+    from labs.task_queue.configuration import open_to_serve
     from labs.task_queue.controller import check, controller_of, open_patiently
 
     amounts = dict(_amount(one) for one in resources) or None
@@ -200,7 +200,7 @@ def controller(resources: tuple[str, ...], once: bool, as_json: bool, **flags: A
     tell = print_as_json if as_json else print_round
     stop = Stop()
     with logging_to_stderr(as_json), signals_stop(stop.want):
-        opener = partial(open_queue, settings)
+        opener = partial(open_to_serve, settings)
         queue = opener() if once else open_patiently(opener, stop)
         if queue is not None:
             with queue:

@@ -327,6 +327,7 @@ def open_queue(settings: TaskQueueSettings) -> TaskQueue:
             "Events need a store.", remedy="Set EVENT_STORE_IMPLEMENTATION=sql-json as well."
         )
     from labs.task_queue.events_queue import with_events
+    from labs.task_queue.sql import SqlQueue
     from labs.task_queue.sql_database import Database
     from labs.task_queue.sql_events import SqlEventStore
 
@@ -335,12 +336,32 @@ def open_queue(settings: TaskQueueSettings) -> TaskQueue:
             "The events have no names.",
             remedy="Set ADD_TO_QUEUE_EVENT_NAME and MOVE_QUEUE_EVENT_NAME.",
         )
+    if isinstance(queue, SqlQueue):
+        database = queue.database
+    else:
+        database = Database.at(settings.database_url())
     return with_events(
         queue,
-        SqlEventStore(Database.at(settings.database_url())),
+        SqlEventStore(database),
         add_event_name=settings.add_to_queue_event_name,
         move_event_name=settings.move_queue_event_name,
     )
+
+
+def open_to_serve(settings: TaskQueueSettings) -> TaskQueue:
+    """As `open_queue`, for who goes on: events that a crash has kept from being told are told.
+
+    Raises:
+        As `open_queue`.
+    """
+    queue = open_queue(settings)
+    if settings.with_queue_events:
+        try:
+            queue.recover()
+        except BaseException:
+            queue.close()
+            raise
+    return queue
 
 
 def _store_of(settings: TaskQueueSettings) -> TaskQueue:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,14 +16,26 @@ from labs.task_queue.configuration import (
     WorkerKind,
     load_settings,
     open_queue,
+    open_to_serve,
     open_url,
     table,
     validate_args,
 )
+from labs.task_queue.events import Event, MemoryEventStore
+from labs.task_queue.events_queue import EventQueue, with_events
 from labs.task_queue.memory import MemoryQueue
+from labs.task_queue.replay import replay
 from labs.task_queue.sql import SqlQueue
+from labs.task_queue.stages import Stage
+from tests.task_queue.s3 import S3Place
 
 SECRET = "hunter2"
+ACCESS = {
+    "endpoint_url": "FSSPEC_S3_ENDPOINT_URL",
+    "access_key_id": "AWS_ACCESS_KEY_ID",
+    "secret_access_key": "AWS_SECRET_ACCESS_KEY",
+}
+"""How an S3 store is reached: the arguments' names and the variables'."""
 
 
 @pytest.fixture(autouse=True)
@@ -145,6 +158,33 @@ def test_the_queue_of_the_settings_is_opened(tmp_path: Path) -> None:
     with open_queue(load_settings(**named, **events)) as queue:
         queue.put({"a": 1})
         assert queue.description()["implementation"] == "event"
+
+
+def test_who_serves_tells_first_of_what_a_crash_has_kept_from_being_told(
+    s3_place: S3Place, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Dying(MemoryEventStore):
+        def _add(self, events: Sequence[Event]) -> None:
+            raise KeyboardInterrupt(events)
+
+    with s3_place.open() as stored:
+        names = {"add_event_name": "added", "move_event_name": "moved"}
+        with pytest.raises(KeyboardInterrupt):
+            with_events(stored, Dying(), **names).put({"a": 1})
+    for name, value in s3_place.access.items():
+        monkeypatch.setenv(ACCESS[name], value)
+    settings = load_settings(
+        s3_base_path=s3_place.base_path,
+        queue_implementation="s3-json",
+        connection_string=sqlite_url,
+        with_queue_events=True,
+        event_store_implementation="sql-json",
+        add_to_queue_event_name="added",
+        move_queue_event_name="moved",
+    )
+    with open_to_serve(settings) as queue:
+        assert isinstance(queue, EventQueue)
+        assert replay(queue.events()) == {"a": Stage.WAITING}
 
 
 def test_a_url_means_a_server_or_a_database(tmp_path: Path) -> None:
