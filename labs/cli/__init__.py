@@ -79,9 +79,10 @@ class Commands(Group):
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             near = get_close_matches(args[0], self.list_commands(ctx), n=1)
-            if near:
-                error.message += f" Did you mean {near[0]!r}?"
-            raise
+            if not near:
+                raise
+            said = f"{error.message} Did you mean {near[0]!r}?"
+            raise click.UsageError(said, ctx) from None
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; print what a person can cause as a sentence, and exit with its code."""
