@@ -53,7 +53,7 @@ def _refusal(status: int, said: Mapping[str, Any], retry_after_s: float) -> LabE
     return BadMessage(detail, field=str(said["type"]).removeprefix(TYPE), remedy=remedy)
 
 
-DIALECT = Dialect("queue service", "QueueServiceClient", _refusal)
+DIALECT = Dialect("queue service", "QueueServiceClient", "labs queue-service serve", _refusal)
 
 
 class QueueServiceClient(Verbs):

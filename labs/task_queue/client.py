@@ -71,7 +71,7 @@ def _in_words(wrong: Mapping[str, Any]) -> str:
     return f"{where}: {wrong.get('msg', 'not right')}"
 
 
-DIALECT = Dialect("task queue", "ApiClient", _refusal)
+DIALECT = Dialect("task queue", "ApiClient", "labs task-queue server", _refusal)
 
 
 class ApiClient(TaskQueue):

@@ -8,6 +8,7 @@ own. A server that says when to come again (Retry-After) is not asked before.
 from __future__ import annotations
 
 import json
+import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -40,6 +41,8 @@ class Dialect:
     """Such as `task queue`."""
     client: str
     """The class with which it is asked."""
+    command: str
+    """What starts a server of it."""
     refusal: Callable[[int, Mapping[str, Any], float], LabError | None]
     """(status, what the answer says, seconds of its Retry-After) -> the error. None, or a KeyError,
     TypeError or ValueError: it is not this service that speaks so."""
@@ -127,7 +130,8 @@ class Link:
             try:
                 response = self._sent(call)
             except NEVER_SENT as error:
-                failed, safe = self._unreachable(error, "Is it running there?"), True
+                remedy = f"Is it running there? `{self._dialect.command}` starts one."
+                failed, safe = self._unreachable(error, remedy), True
             except httpx.RequestError as error:
                 failed, safe = self._unreachable(error, OPEN_REMEDY), call.again
                 repeated = True
@@ -179,7 +183,7 @@ class Link:
         return error or self._no_queue(response)
 
     def _unreachable(self, error: httpx.RequestError, remedy: str) -> StoreUnreachable:
-        why = str(error) or type(error).__name__
+        why = re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
         return self._down(why[:1].lower() + why[1:].rstrip("."), remedy)
 
     def _down(self, why: str, remedy: str = OPEN_REMEDY) -> StoreUnreachable:
