@@ -61,8 +61,9 @@ class WorkerEvent:
             for c in self.body[:BODY_LENGTH]
         )
         body += "…" if len(self.body) > BODY_LENGTH else ""
+        queue = self.details.get("queue")
         return {
-            Event.STARTED: f" [*] waits for messages in {self.details.get('queue', '')!r}",
+            Event.STARTED: f" [*] waits for messages{f' in {queue!r}' if queue else ''}",
             Event.RECEIVED: f" [x] Received {body}{again}",
             Event.DONE: f" [x] Done {body}",
             Event.ACKNOWLEDGED: f" [x] Acknowledged {body}",

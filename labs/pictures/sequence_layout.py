@@ -7,7 +7,7 @@ at the same time stand beside each other. It draws nothing.
 
 from __future__ import annotations
 
-from labs.pictures.letters import fit, width_of
+from labs.pictures.letters import cut, plain, width_of
 from labs.pictures.sequence_steps import EDGE, OUTSIDE, Kind, Lifeline, Place, Span, Step, Story
 
 TIMES, MARGIN, HEAD, ROW, PAUSE = 74, 76, 30, 27, 12
@@ -97,8 +97,16 @@ class Layout:
         return self.y[rows[0]], last
 
     def name(self, line: Lifeline) -> str:
-        """A lifeline's name as far as there is room for it."""
-        return fit(line.name, "", "", int(min(self.gap - 14, 196) / BOLD) - 2)
+        """A lifeline's name as far as there is room for it.
+
+        Of `whose: what for` the first gives way: the connections of one program differ in the
+        second.
+        """
+        room = int(min(self.gap - 14, 196) / BOLD) - 2
+        name = plain(line.name)
+        whose, colon, what_for = name.rpartition(": ")
+        left = room - width_of(colon + what_for)
+        return f"{cut(whose, left)}{colon}{what_for}" if left > 0 else cut(name, room)
 
     def half_head(self, line: Lifeline) -> float:
         """Half the width of a lifeline's head."""

@@ -35,6 +35,13 @@ def test_a_line_of_json_is_an_event() -> None:
     assert event.details == {"message_id": None}
 
 
+def test_a_worker_of_no_queue_by_name_waits_for_messages_all_the_same() -> None:
+    assert str(told("w", Event.STARTED, 0.0, details={"queue": "jobs"})) == (
+        " [*] waits for messages in 'jobs'"
+    )
+    assert str(told("w", Event.STARTED, 0.0, details={"queue": ""})) == " [*] waits for messages"
+
+
 def test_other_lines_are_no_events() -> None:
     for line in ("hello", "", "{", "[]", "3", "null", '{"event": "danced"}', '{"a": 1}'):
         assert parse_line(line, worker="alice", now=0.0) is None

@@ -241,6 +241,15 @@ def test_only_the_lifelines_that_are_touched_are_drawn() -> None:
     assert names(talk, only=[killed]) == ["copy A", "the broker"]
 
 
+def test_two_connections_of_one_long_name_are_told_apart_by_what_they_are_for() -> None:
+    talk = Conversation(judged=False)
+    for role in ("publishing", "consuming"):
+        talk.connects(role, name=f"the_job_queue_of_the_house: {role}").declares(role, "work")
+    svg = draw_sequence(talk.events).svg
+    assert ": publishing<" in svg
+    assert ": consuming<" in svg
+
+
 # Folding
 
 
