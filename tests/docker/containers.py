@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
+
 from labs.broker import compose, ports
 from labs.broker.state import ROOT
 from tests.docker.images import docker
@@ -71,6 +73,18 @@ def wait_until_healthy(*names: str) -> None:
     wait_until(healthy, HEALTHY_S, what=f"the health of {', '.join(names)}", interval_s=0.3)
 
 
+def wait_until_it_answers(url: str) -> None:
+    """Return when the server says 200 there."""
+
+    def answers() -> bool:
+        try:
+            return httpx.get(url).status_code == httpx.codes.OK
+        except httpx.TransportError:  # Docker's own proxy takes calls for who is not there yet
+            return False
+
+    wait_until(answers, HEALTHY_S, what=f"an answer of {url}", interval_s=0.2)
+
+
 def stops_when_asked(name: str) -> None:
     """Assert that it stops, and is not killed."""
     begun = time.monotonic()
@@ -127,9 +141,14 @@ class Lab:
         self.compose("down", "--volumes")
 
     def up(self, *healthy: str) -> None:
-        """Bring it up, or what has changed; return when these services are healthy."""
+        """Build it and bring it up; return when these services are healthy."""
         self.compose("up", "--detach", "--build", *self.services)
         wait_until_healthy(*map(self.container, healthy))
+
+    def up_again(self, url: str) -> None:
+        """Bring up what does not run, or has changed; return when a server answers there."""
+        self.compose("up", "--detach", *self.services)
+        wait_until_it_answers(url)
 
     def compose(self, *words: str) -> None:
         """What is typed."""

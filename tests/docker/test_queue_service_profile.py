@@ -73,7 +73,7 @@ def test_both_instances_take_password_and_token_and_what_they_took_outlives_the_
 
     lab.stops()
     lab.compose("down")
-    lab.up(*INSTANCES)
+    lab.up_again(f"http://{second}/v1/ready")
 
     with QueueServiceClient(second, user="lab", password=password) as client:
         assert client.find("1").message.state == "done"

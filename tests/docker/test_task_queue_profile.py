@@ -77,7 +77,7 @@ def test_a_task_is_run_to_its_end_through_restarts_on_postgresql_and_on_s3(
 
     lab.stops()
     lab.set("QUEUE_IMPLEMENTATION", "s3-json")
-    lab.up(*QUEUE)
+    lab.up_again(f"http://{address}/api/v1/queue/health")
 
     on_postgresql = ("exec", "--env", "QUEUE_IMPLEMENTATION=sql-json")
     server = lab.container("task-queue-server")
