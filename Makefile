@@ -2,8 +2,10 @@
 # All that they make lies in .venv and .labs; `make clean` removes both.
 
 PYTHON ?= python3
-# How many tests run side by side, each with a broker and a database of its own.
+# So many tests run side by side, each with a broker and a database of its own; but nothing runs
+# beside the judge, who has a program's patience to tell from a machine's.
 SIDE_BY_SIDE ?= 2
+JUDGED := tests/judge tests/exercises
 IN_VENV := .venv/bin/
 
 .DEFAULT_GOAL := help
@@ -17,7 +19,9 @@ lab: venv ## Open the lab: broker, notebooks; Ctrl-C stops what it started
 	@$(IN_VENV)labs lab
 
 test: venv-dev check ## Run all tests, notebooks included, on a real broker that they start
-	@$(IN_VENV)python -m pytest --numprocesses $(SIDE_BY_SIDE) --no-loadscope-reorder
+	@$(IN_VENV)python -m pytest $(JUDGED); judged=$$?; \
+	$(IN_VENV)python -m pytest --numprocesses $(SIDE_BY_SIDE) --no-loadscope-reorder \
+		$(addprefix --ignore=,$(JUDGED)) && exit $$judged
 
 test-brokers: venv-dev ## Run the version table, qprocessor, notebooks and exercises on RabbitMQ 3.10, 4.0, 4.3
 	@$(IN_VENV)python -m tests.brokers

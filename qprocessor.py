@@ -54,6 +54,12 @@ LONGEST_PAUSE_S = 5.0  # between two attempts to reconnect
 LONGEST_SHOWN = 1000  # characters of a body on the screen
 
 
+def leave_signals_to_the_main_thread() -> None:
+    """For every other thread: one that heard Ctrl-C would not wake the main one, which heeds it."""
+    if hasattr(signal, "pthread_sigmask"):  # Windows has no such choice
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+
+
 def work(body: bytes, seconds: float) -> None:  # noqa: ARG001 - your own work will want the body
     """Do the work that a message asks for: the place for your own.
 
@@ -304,6 +310,7 @@ class Subscription(threading.Thread):
 
     def run(self) -> None:
         """Consume until closed, or until a failure, which the main thread raises."""
+        leave_signals_to_the_main_thread()
         self.attempt = 0  # to connect, since it last consumed
         try:
             while not self.closing.is_set():
@@ -553,6 +560,7 @@ class Worker:
 
     def wind_down(self) -> None:
         """Once it stops: take no more messages, and if the work goes on for long, leave it."""
+        leave_signals_to_the_main_thread()
         self.stops.get()
         if self.working and not self.settings.json:
             line = f" [*] Stopping after this message, or in {GRACE_S:g} s. Ctrl-C again: at once"

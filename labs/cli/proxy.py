@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from labs.errors import BadInput, BrokerMissing
+from labs.stopping import LOOK_S
 
 if TYPE_CHECKING:
     from labs.broker.address import Address
@@ -165,10 +166,17 @@ def show(events: SimpleQueue[Event], journal: Journal, *, as_json: bool) -> None
         except Empty:  # nothing is going on: a moment to write things out
             journal.flush()
             sys.stdout.flush()
-            event = events.get()
+            event = wait_for(events)
         line = event.to_json() if as_json else words.of(event)
         if line:
             sys.stdout.write(f"{line}\n")
+
+
+def wait_for(events: SimpleQueue[Event]) -> Event:
+    """The next one; a signal that another thread has heard is heeded too, a little later."""
+    while True:
+        with suppress(Empty):
+            return events.get(timeout=LOOK_S)
 
 
 def summary(connections: int, record: Path | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -26,6 +27,17 @@ def test_an_idle_worker_sums_up_and_exits_0(
     summary = "received 0, done 0, lost 0, acknowledged 0, redelivered 0"
     assert worker.out.endswith(f" [*] alice stopped ({number.name}): {summary}\n")
     assert worker.err == ""
+
+
+def test_one_that_stood_still_stops_when_it_is_asked_to(qprocessor: Qprocessor) -> None:
+    """Just set going again, its main thread is passed over if another one listens."""
+    workers = [qprocessor.consuming() for _ in range(5)]
+    for worker in workers:
+        worker.send(signal.SIGSTOP)
+        os.waitid(os.P_PID, worker.process.pid, os.WSTOPPED)
+        worker.send(signal.SIGCONT)
+        worker.send(signal.SIGTERM)
+    assert [worker.wait() for worker in workers] == [0] * 5
 
 
 @BOTH_SIGNALS
