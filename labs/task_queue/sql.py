@@ -79,21 +79,14 @@ class SqlQueue(TaskQueue):
             StoreUnreachable, StoreUnfit: the database does not answer, or can't be used.
         """
         super().__init__()
-        if not queue_name or len(admitted_id(queue_name)) > LONGEST_NAME:
-            raise BadTask(
-                f"A queue's name has 1 to {LONGEST_NAME} characters, not {queue_name!r:.80}.",
-                remedy="Such as orders.",
-            )
-        self.database, self.name = database, queue_name
+        self.database = database
+        self._session: Session | None = None
+        self._take_name(queue_name)
         SCHEMA.prepare(database)
         d = POSTGRESQL if database.name == "postgresql" else SQLITE
         self._say = Statements(
             **{name: database.compiled(text) for name, text in vars(statements(d)).items()}
         )
-        self._queue = escaped(queue_name)
-        self._telling = Telling(database, self._queue)
-        self._waiting = Waiting(database, self._queue)
-        self._session: Session | None = None
 
     @classmethod
     def connect(cls, url: str, queue_name: str) -> SqlQueue:
@@ -108,6 +101,26 @@ class SqlQueue(TaskQueue):
         except LabError:
             database.close()
             raise
+
+    def named(self, queue_name: str) -> SqlQueue:
+        """The queue of another name in the same database: nothing is asked or made for it.
+
+        Raises:
+            BadTask: the name can't be one.
+        """
+        other = copy(self)
+        other._take_name(queue_name)
+        return other
+
+    def _take_name(self, queue_name: str) -> None:
+        if not queue_name or len(admitted_id(queue_name)) > LONGEST_NAME:
+            raise BadTask(
+                f"A queue's name has 1 to {LONGEST_NAME} characters, not {queue_name!r:.80}.",
+                remedy="Such as orders.",
+            )
+        self.name, self._queue = queue_name, escaped(queue_name)
+        self._telling = Telling(self.database, self._queue)
+        self._waiting = Waiting(self.database, self._queue)
 
     def within(self, session: Session, recorder: Recorder | None = None) -> SqlQueue:
         """A handle whose verbs are part of a transaction, with whatever else is written in it.

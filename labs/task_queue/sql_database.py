@@ -55,6 +55,8 @@ class Database:
         if self.name == "postgresql" and engine.driver != "psycopg":
             engine = make_engine(engine.url)
         self.engine = engine
+        self._compiled: dict[str, str] = {}
+        """Statements of our own words, of which there are some dozens."""
         self.place = shown(engine.url)
         """Its address without secrets."""
         self._is_error: type[Exception] = engine.dialect.loaded_dbapi.Error
@@ -80,7 +82,10 @@ class Database:
         """A statement with `:name` parameters, as the driver wants it."""
         if self.name == "sqlite":
             return statement
-        return str(text(statement).compile(dialect=self.engine.dialect))
+        if statement not in self._compiled:
+            made = text(statement).compile(dialect=self.engine.dialect)
+            self._compiled[statement] = str(made)
+        return self._compiled[statement]
 
     def is_same_as(self, other: Database) -> bool:
         """Whether one transaction can write to both."""
