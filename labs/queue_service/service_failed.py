@@ -17,6 +17,7 @@ def replay(batch: Batch, ids: Sequence[str]) -> list[str]:
         batch.tasks(cluster).requeue_quietly(
             [build.id for build in builds if build.cluster == cluster]
         )
+    batch.load_jobs(job for build in builds for job in build.blocked_by)
     batch.load_lines(build.job_id for build in builds)
     for build in builds:
         build.settled, build.owner, build.started_at = False, None, None

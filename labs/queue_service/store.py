@@ -97,7 +97,7 @@ class Store:
         if cluster not in self._lines:
             while len(self._lines) >= LINES_HELD:  # the oldest, and never that of no cluster
                 del self._lines[list(self._lines)[1]]
-            self._lines[cluster] = SqlQueue(self.database, self._line_name(cluster))
+            self._lines[cluster] = self._lines[""].named(self._line_name(cluster))
         return self._lines[cluster]
 
     def due_clusters(self, session: Session) -> list[str]:

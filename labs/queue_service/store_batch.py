@@ -88,13 +88,15 @@ class Batch:
         self.adopt(build_of(row) for row in rows)
 
     def adopt(self, found: Iterable[Build]) -> list[Build]:
-        """Take over messages that were just read, and read their jobs; those known stay."""
+        """Take over messages that were just read, and read their jobs, and what blocks those that
+        have not ended; those known stay."""
         adopted = []
         for build in found:
             known = self._builds.get(build.id)
             self._builds[build.id] = known or build
             adopted.append(known or build)
-        self.load_jobs(job for one in adopted for job in (one.job_id, *one.blocked_by))
+        self.load_jobs(one.job_id for one in adopted)
+        self.load_jobs(job for one in adopted if one.state in LIVE for job in one.blocked_by)
         return adopted
 
     def find(self, id_: str) -> Build | None:

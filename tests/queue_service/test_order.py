@@ -78,6 +78,20 @@ def test_each_build_cluster_has_a_line_of_its_own(service: QueueService) -> None
     assert [message.id for message in page.messages] == ["2"]
 
 
+def test_clusters_may_be_many(
+    sqlite_service: QueueService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asks(*_: object) -> None:
+        raise AssertionError("The tables are looked at for a line.")
+
+    monkeypatch.setattr("labs.queue_service.store.LINES_HELD", 3)
+    monkeypatch.setattr("labs.task_queue.sql_versions.Schema.prepare", asks)
+    for build in range(1, 9):
+        put(sqlite_service, build, build, cluster=f"c{build}")
+    for build in range(1, 9):
+        assert ids(sqlite_service, cluster=f"c{build}") == [str(build)]
+
+
 def test_a_delayed_message_is_queued_and_not_yet_claimed(service: QueueService) -> None:
     put(service, 1, 1, delay_s=3600)
     found = service.call(Find(id="1"))
