@@ -210,6 +210,14 @@ def test_each_state_has_a_page_of_its_messages(reader: Reader, state: State, say
     assert f"{state.capitalize()} Newest first, of 3" in page.words
 
 
+def test_what_was_stopped_before_it_came_has_no_job_yet(answers: Answers) -> None:
+    answers.messages = [message(1, datetime.now(UTC), job_id=0, state=State.STOPPED)]
+    for path in ("/stopped", "/message/1"):
+        page = Reader(answers).page(path)
+        assert "not known: it was stopped before it came" in page.words
+        assert "jobId=0" not in page.html
+
+
 def test_a_message_that_waits_for_its_own_job_says_so(answers: Answers) -> None:
     blocked = message(1, NOW, state=State.BLOCKED, job_id=7, waits_for=7)
     answers.messages = [blocked]
