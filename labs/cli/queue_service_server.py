@@ -118,6 +118,7 @@ def _serve_in(plan: Plan, together: Path, door: int, place: Place) -> None:
     from labs.queue_service.server import deafen
 
     count_together(together, place.number)
+    place.tidy_up = partial(shutil.rmtree, together, ignore_errors=True)
     with logging_to_stderr(plan.as_json, one_of_several=True):
         opened = socket.socket(fileno=door)
         with _serving(plan, place.stop, opened, together) as served:
@@ -126,8 +127,6 @@ def _serve_in(plan: Plan, together: Path, door: int, place: Place) -> None:
                 place.stop.wait()
                 if place.is_alone:
                     deafen(opened)
-    if place.is_alone:
-        shutil.rmtree(together, ignore_errors=True)
 
 
 @contextmanager

@@ -187,7 +187,7 @@ class _Child:
         if self._process is None:
             return
         if self.is_there:
-            log.warning("The serving process %d did not stop in time: killed.", self.pid)
+            log.warning("The serving process %d has not stopped yet: it is killed.", self.pid)
             self._process.kill()
             self._process.wait()
         self._end()

@@ -33,12 +33,14 @@ class Place:
         number: from 0; who replaces one that has died has the same.
         stop: becomes wanted when the parent says so, or is gone.
         is_alone: the parent is gone.
+        tidy_up: what the parent would do in the end, for a process that it has left alone.
     """
 
     def __init__(self, number: int, line: Connection) -> None:
         self.number, self._line = number, line
         self.stop = Stop()
         self.is_alone = False
+        self.tidy_up: Callable[[], object] = lambda: None
 
     def serves(self) -> None:
         """Tell the parent that requests are taken."""
@@ -59,6 +61,7 @@ class Place:
             time.sleep(STOP_ALONE_WITHIN_S)
         else:
             self._line.poll(None)
+        self.tidy_up()
         os._exit(1)
 
     def failed(self, error: LabError) -> None:
@@ -86,6 +89,9 @@ def main(line: Connection) -> int:
     except LabError as error:
         place.failed(error)
         return error.exit_code
+    finally:
+        if place.is_alone:
+            place.tidy_up()
     return 0
 
 
