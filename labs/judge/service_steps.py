@@ -36,7 +36,7 @@ class KillWhileItWaits:
         copy = trial.plan.copies[0]
         with suppress(GaveUp):
             wanted = lambda: _held(trial) or not trial.running()  # noqa: E731
-            trial.wait("fault", wanted, quiet_s=QUIET_S, away_s=START_S)
+            trial.wait("fault", wanted, quiet_s=QUIET_S, away_s=_away_s(trial))
         if trial.running() and _held(trial):
             trial.programs[copy].pause()
             trial.pause(ARRIVES_S)
@@ -67,13 +67,18 @@ class Ends:
             return not trial.running() or astray()
 
         try:
-            trial.wait("end", over, quiet_s=QUIET_S, away_s=START_S)
+            trial.wait("end", over, quiet_s=QUIET_S, away_s=_away_s(trial))
         finally:
             if not trial.orders.requests:
                 for copy, program in trial.programs.items():
                     trial.note("never-connected", copy=copy, elsewhere=program.peers())
         if trial.running():
             trial.give_up("end", "too-long")
+
+
+def _away_s(trial: ServiceTrial) -> float:
+    """As long as a program takes to start; not again for one that has sent nothing in that time."""
+    return 0.0 if trial.gave_up and not trial.orders.requests else START_S
 
 
 def _held(trial: ServiceTrial) -> list[Event]:

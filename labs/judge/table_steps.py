@@ -65,12 +65,20 @@ class EachTakesPart:
                 raise GaveUp
             if self._all(trial):
                 return
+            if self._nobody_came(trial):
+                break  # the first wave has lain there for long enough
             trial.put(wave)
             with suppress(GaveUp):
                 trial.wait("taking-part", lambda: self._all(trial) or self._idle(trial))
         for copy, program in trial.programs.items():
             if program.is_running and not trial.takes_part(copy):
                 trial.note("never-connected", copy=copy, elsewhere=[])
+        if self._nobody_came(trial):
+            raise GaveUp
+
+    def _nobody_came(self, trial: TableTrial) -> bool:
+        claimed = any(task.claims for task in trial.tasks.all)
+        return trial.gave_up and not claimed and not self._anybody(trial)
 
     def _anybody(self, trial: TableTrial) -> bool:
         return any(trial.takes_part(copy) for copy in trial.programs)
