@@ -24,6 +24,9 @@ def queue_key(name: str) -> str:
     return f"queue {name}"
 
 
+SERVICE = queue_key("queue-service")
+
+
 def exchange_key(name: str) -> str:
     """The key of an exchange's lifeline."""
     return f"exchange {name}"
@@ -43,6 +46,8 @@ class Clients:
     """The name at the head of each, by key, in the order of appearance."""
     publishes: set[str] = field(default_factory=set)
     consumes: set[str] = field(default_factory=set)
+    of_a_service: bool = False
+    """They are clients of the queue service, and of no broker."""
 
     def key(self, event: Event) -> str:
         """Whose lifeline an event belongs to; EDGE: nobody's."""
@@ -62,6 +67,7 @@ def clients_of(events: Sequence[Event]) -> Clients:
     for event in events:
         if judged and event.copy is not None:
             clients.names.setdefault(copy_key(event.copy), f"copy {event.copy}")
+        clients.of_a_service |= event.kind == "published" and "order" in event.data
         number = event.connection
         if number is None:
             continue
@@ -111,7 +117,8 @@ def side_by_side(clients: Clients, steps: Sequence[Step]) -> tuple[Lifeline, ...
     middle = [_of_the_broker(key) for key in touched if key.startswith(("queue ", "exchange "))]
     middle.sort(key=lambda lifeline: lifeline.place is Place.QUEUE)  # exchanges come first
     if not middle:
-        middle = [Lifeline(EDGE, "the broker", Place.BROKER)]
+        broker = Lifeline(EDGE, "the broker", Place.BROKER)
+        middle = [_of_the_broker(SERVICE) if clients.of_a_service else broker]
     return (
         *(Lifeline(key, clients.names[key], Place.CLIENT) for key in left),
         *middle,

@@ -13,10 +13,9 @@ from dataclasses import replace
 from typing import Any
 
 from labs.journal import Event
-from labs.pictures.sequence_lifelines import Clients, queue_key
+from labs.pictures.sequence_lifelines import SERVICE, Clients
 from labs.pictures.sequence_steps import Fate, Kind, Step
 
-SERVICE = queue_key("queue-service")
 SAID = re.compile(r"\s*(?:\[[^\]]*\]\s*)?(started|refused)\s+(.*?)\s*", re.IGNORECASE)
 FAULTS = {
     "lose-answer": "the answer gets lost",

@@ -39,3 +39,9 @@ def test_it_is_told_when_to_come_again_and_what_was_there_already() -> None:
 def test_other_lines_and_other_words_are_no_orders() -> None:
     lines = drawn(OrderTale("x").said("A", "started listening").starts("x").ends())
     assert not any("started listening" in line for line in lines)
+
+
+def test_who_sends_nothing_stands_before_the_service_all_the_same() -> None:
+    lines = drawn(OrderTale("x").ends(1))
+    assert "queue-service" in lines[1]
+    assert not any("the broker" in line for line in lines)
