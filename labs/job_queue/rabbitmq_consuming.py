@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 OTHER_PROPERTIES = 406
 CANCEL_TIMEOUT_S = 5.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
+LOOK_S = 10.0
+"""How often a subscription makes sure that it is not passed by."""
 
 
 class RabbitSubscription:
@@ -104,6 +106,7 @@ class RabbitSubscription:
 
         def consuming(_: Any) -> None:
             self._tries = 0
+            self._look_later(taking)
 
         channel.basic_consume(
             self.queue,
@@ -111,6 +114,26 @@ class RabbitSubscription:
             consumer_tag=f"{self._consumer.name}-{secrets.token_hex(4)}",
             callback=consuming,
         )
+
+    def _look_later(self, taking: Taking, was_passed_by: int | None = None) -> None:
+        self._consumer.link.later(LOOK_S, lambda: self._look(taking, was_passed_by))
+
+    def _look(self, taking: Taking, was_passed_by: int | None) -> None:
+        """Consume anew if messages are ready, nothing is in hand, and none has come since.
+
+        When a queue is deleted and made anew within 20 ms, RabbitMQ 3.10 tells nobody, and
+        delivers nothing to the consumers that it says it has.
+        """
+
+        def seen(found: Any) -> None:
+            is_passed_by = found.method.message_count > 0 and not taking.has_any()
+            if is_passed_by and was_passed_by == taking.last_number:
+                taking.channel.close()
+            else:
+                self._look_later(taking, taking.last_number if is_passed_by else None)
+
+        if taking is self._taking and taking.channel.is_open and not self._is_ending:
+            taking.channel.queue_declare(self.queue, passive=True, callback=seen)
 
     def _closed(self, channel: Channel, reason: Exception) -> None:
         taking, self._taking = self._taking, None

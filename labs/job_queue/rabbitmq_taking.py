@@ -31,6 +31,8 @@ class Taking:
     def __init__(self, link: Link, channel: Channel) -> None:
         self.link = link
         self.channel = channel
+        self.last_number = 0
+        """Of what was delivered; 0: nothing was."""
         self._in_hand: set[int] = set()
         self._settled: deque[tuple[int, bool]] = deque()
         self._settled_up_to = 0
@@ -42,6 +44,7 @@ class Taking:
         """What pika hands over, as ours."""
         raw = properties.headers
         losses = raw.get("x-delivery-count", 0) if raw else 0
+        self.last_number = method.delivery_tag
         self._in_hand.add(method.delivery_tag)
         return Delivery(
             queue,
@@ -64,6 +67,10 @@ class Taking:
     def holds(self, number: int) -> bool:
         """From any thread: whether this one is not settled, nor void as far as we know."""
         return number in self._in_hand and self.channel.is_open
+
+    def has_any(self) -> bool:
+        """Whether any of it is not settled."""
+        return bool(self._in_hand)
 
     def retire(self) -> None:
         """In the link's thread: close the channel once nothing delivered over it is open."""

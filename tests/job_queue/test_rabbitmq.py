@@ -32,7 +32,7 @@ from labs.broker.binaries import Binaries
 from labs.broker.management import Management
 from labs.broker.node import PrivateNode
 from labs.errors import BadInput
-from labs.job_queue import rabbitmq, rabbitmq_turn
+from labs.job_queue import rabbitmq, rabbitmq_consuming, rabbitmq_turn
 from labs.job_queue.bus import (
     LONGEST_DELAY_S,
     BusUnreachable,
@@ -428,6 +428,28 @@ def test_a_loop_takes_nothing_that_another_began_to_wait_for_as_it_woke() -> Non
             poller.poll()
             assert heard == [select.EPOLLIN]
         poller.deactivate_poller()
+
+
+def test_consuming_goes_on_when_a_queue_is_deleted_and_at_once_made_anew(
+    rabbit: RabbitGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RabbitMQ 3.10 tells the consumers nothing of it, and knows none of them any more."""
+    monkeypatch.setattr(rabbitmq_consuming, "LOOK_S", 0.1)
+    bus, other, inbox = rabbit.connect(), rabbit.connect(), Inbox()
+    bus.declare(WORK)
+    bus.consume("work", inbox, prefetch=10)
+    bus.publish("work", messages(1))
+    bus.ack(inbox.wait_for(1)[0])
+    other.check()
+
+    other.delete("work")
+    other.declare(WORK)
+
+    def comes() -> bool:
+        other.publish("work", messages(1, first=1))  # the first may vanish with the old queue
+        return b"1" in inbox.bodies
+
+    wait_until(comes, SOON_S)
 
 
 def test_the_broker_shows_the_name_that_was_given(rabbit: RabbitGround) -> None:
