@@ -17,7 +17,7 @@ import click
 from labs.cli.group import Group
 from labs.cli.jobs_failed import failed
 from labs.cli.jobs_queue import queue_option, the_queue
-from labs.cli.output import print_json
+from labs.cli.output import harmless, json_text, print_json
 from labs.errors import BadInput
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def queue(jobs: tuple[str, ...], delay_s: float, as_json: bool, **which: Any) ->
         put(given)
         if "-" in jobs:
             waiting: list[Any] = []
-            for number, line in enumerate(sys.stdin, 1):
+            for number, line in enumerate(sys.stdin.buffer, 1):
                 if line.strip():
                     waiting.append(_job(line, f"line {number}"))
                 if len(waiting) >= AT_ONCE:
@@ -167,24 +167,27 @@ def print_attempt(attempt: Attempt) -> None:
     outcome = click.style(f"{attempt.outcome:<7}", fg=COLOURS[attempt.outcome])
     took = f"attempt {attempt.number}, {attempt.ended_s - attempt.started_s:.2f} s"
     why = f"  {attempt.why}" if attempt.outcome in ("failed", "unknown") else ""
-    click.echo(f"{at}  {outcome}  {attempt.job_type or '(no job)'}  {attempt.job_id}  {took}{why}")
+    which = harmless(f"{attempt.job_type or '(no job)'}  {attempt.job_id}")
+    click.echo(f"{at}  {outcome}  {which}  {took}{harmless(why)}")
 
 
 def print_as_json(attempt: Attempt) -> None:
     """One line for a script."""
-    import json
     from dataclasses import asdict
 
-    click.echo(json.dumps(asdict(attempt), ensure_ascii=False))
+    click.echo(json_text(asdict(attempt)))
 
 
-def _job(text: str, where: str) -> Any:
+def _job(text: str | bytes, where: str) -> Any:
     import json
 
     try:
-        return json.loads(text)
+        return json.loads(text if isinstance(text, str) else text.decode("utf-8"))
     except ValueError as error:
-        raise BadInput(
-            f"The job in {where} is not JSON: {error}.",
-            remedy="""In a shell, put it in single quotes: '{"job_type": "DemoJob"}'.""",
-        ) from None
+        why = str(error)
+    except RecursionError:
+        why = "it is nested too deeply"
+    raise BadInput(
+        f"The job in {where} is not JSON: {why}.",
+        remedy="""In a shell, put it in single quotes: '{"job_type": "DemoJob"}'.""",
+    )

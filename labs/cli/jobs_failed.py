@@ -9,7 +9,7 @@ import click
 
 from labs.cli.group import Group
 from labs.cli.jobs_queue import queue_option, the_queue
-from labs.cli.output import print_json
+from labs.cli.output import harmless, print_json
 from labs.cli.output import progress as telling
 from labs.errors import BadInput
 
@@ -65,14 +65,17 @@ def show(job_id: str, as_json: bool, **which: Any) -> None:
     if as_json:
         print_json(as_data(job))
         return
-    click.echo(f"job       {job.job_id}")
-    click.echo(f"type      {job.job_type or '(no job)'}")
-    click.echo(f"attempts  {job.attempts}")
-    click.echo(f"failed    {_when(job)}")
-    click.echo(f"reason    {job.reason}")
-    click.echo(f"it says   {job.body.decode('utf-8', 'backslashreplace')}")
+    lines = [
+        f"job       {job.job_id}",
+        f"type      {job.job_type or '(no job)'}",
+        f"attempts  {job.attempts}",
+        f"failed    {_when(job)}",
+        f"reason    {job.reason}",
+        f"it says   {job.body.decode('utf-8', 'backslashreplace')}",
+    ]
     if job.traceback:
-        click.echo(f"\n{job.traceback.rstrip()}")
+        lines.append(f"\n{job.traceback.rstrip()}")
+    click.echo(harmless("\n".join(lines)))
 
 
 @failed.command()
@@ -156,7 +159,7 @@ def _when(job: FailedJob) -> str:
 
 
 def _plain(text: str) -> str:
-    """Brackets are no mark-up in what strangers wrote."""
+    """Brackets are no mark-up in what strangers wrote, and nothing of it moves the terminal."""
     from rich.markup import escape
 
-    return escape(text)
+    return escape(harmless(text))

@@ -16,6 +16,8 @@ from click.testing import CliRunner, Result
 from labs.broker.address import Address
 from labs.broker.state import ROOT
 from labs.cli import labs
+from labs.job_queue.bus import Message
+from labs.job_queue.rabbitmq import RabbitBus
 from labs.waiting import wait_until
 
 TIMEOUT_S = 60
@@ -56,7 +58,7 @@ class Jobs:
             text=True,
         )
 
-    def __call__(self, *arguments: str, answer: str = "", **environment: str) -> Result:
+    def __call__(self, *arguments: str, answer: str | bytes = "", **environment: str) -> Result:
         """In this process, which is quicker; what lasts gets one of its own by `start`."""
         done = CliRunner().invoke(
             labs, ["jobs", *arguments], input=answer, env=self.environment | environment
@@ -126,6 +128,9 @@ def test_jobs_come_from_standard_input_and_a_bad_line_is_named(jobs: Jobs) -> No
     assert bad.exit_code == 2
     assert "The job in line 3 is not JSON" in bad.stderr
     assert jobs.json("status")["ready"] == 600
+    for line in ("[" * 100_000, b"\xff"):
+        odd = jobs("queue", "-", answer=line)
+        assert (odd.exit_code, "The job in line 1 is not JSON" in odd.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -196,6 +201,21 @@ def test_the_failed_are_listed_and_shown(failed: Jobs) -> None:
     assert failed.json("failed", "show", "one")["job"]["job_type"] == "Bad[Job]"
     missing = failed("failed", "show", "nobody")
     assert (missing.exit_code, "no failed job 'nobody'" in missing.stderr) == (13, True)
+
+
+def test_what_strangers_wrote_is_shown_and_moves_no_terminal(jobs: Jobs) -> None:
+    odd = '{"job_type": "\\ud800", "job_id": "\\ud800\\u001b[2J"}'
+    assert jobs.json("status")["failed"] == 0
+    bus = RabbitBus(jobs.address.url)
+    bus.publish("labs_job_queue.failed", [Message(odd.encode(), {"reason": "\x07"})])
+    bus.close()
+
+    (found,) = jobs.json("failed", "list")
+    assert found["job"] == json.loads(odd)
+    for said in (jobs("failed", "list"), jobs("failed", "show", found["job_id"])):
+        assert said.exit_code == 0
+        assert "\\ud800\\x1b[2J" in said.stdout
+        assert not {"\x1b", "\x07"} & set(said.stdout)
 
 
 def test_the_failed_are_retried_by_id_or_all(failed: Jobs) -> None:
