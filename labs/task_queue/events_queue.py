@@ -107,8 +107,8 @@ class EventQueue(TaskQueue):
 
     def events(self) -> list[Event]:
         """All that has happened, the oldest first."""
-        added = self.event_store.get(self.add_event_name)
         moved = self.event_store.get(self.move_event_name)
+        added = self.event_store.get(self.add_event_name)  # second: no move without its put
         return sorted(added + moved, key=lambda event: event.time)
 
     def recover(self) -> int:

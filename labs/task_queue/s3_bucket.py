@@ -50,7 +50,7 @@ REMEDIES = {
     "AuthorizationHeaderMalformed": "Set AWS_REGION to the region in which the bucket is.",
 }
 NO_ROOM = "Is its disk full? What was stored before is safe; make room and try again."
-MAKING = threading.Lock()
+MAKING = OfProcess(threading.Lock)
 """A session must not make two clients at the same moment."""
 AWAY = "Is it running, and the endpoint's address right? Nothing is lost; try again."
 
@@ -97,7 +97,7 @@ class Bucket:
         )
 
         def client() -> Any:
-            with MAKING:
+            with MAKING():
                 made = _session().client(
                     "s3",
                     endpoint_url=self.endpoint,
