@@ -83,14 +83,26 @@ def replay(ids: tuple[str, ...], everything: bool, as_json: bool, **which: Any) 
 @failed.command()
 @IDS
 @ALL
+@click.option("--yes", is_flag=True, help="Do it without asking.")
 @JSON
 @service_options
-def discard(ids: tuple[str, ...], everything: bool, as_json: bool, **which: Any) -> None:
-    """Forget them."""
+def discard(ids: tuple[str, ...], everything: bool, yes: bool, as_json: bool, **which: Any) -> None:
+    """Let them go for good. It asks first.
+
+    The exit code is 1 when the answer was no.
+    """
     wanted = ids_of(ids, everything)
+    many = "all messages that have failed" if wanted is None else _messages(len(wanted))
+    if not yes and not click.confirm(f"Discard {many} for good?", err=True):
+        click.echo("Nothing was changed.", err=True)
+        click.get_current_context().exit(1)
     with the_service(**which) as service:
         moved = service.discard(wanted)
     _say(ids, moved, "discarded", as_json)
+
+
+def _messages(number: int) -> str:
+    return f"{number} message{'' if number == 1 else 's'}"
 
 
 def _say(asked: tuple[str, ...], moved: Any, what: str, as_json: bool) -> None:

@@ -126,12 +126,15 @@ def test_what_has_failed_is_listed_replayed_and_discarded(
     replayed = types("failed", "replay", build, "ghost")
     assert replayed.stdout == "1 replayed.\n"
     assert replayed.stderr == "ghost has not failed; it is as it was.\n"
-    assert in_json("failed", "discard", build, build + 1) == {
+    assert types("failed", "discard", build + 1, said="n\n").exit_code == 1
+    assert client.find(str(build + 1)).message.state is State.FAILED
+    assert in_json("failed", "discard", build, build + 1, "--yes") == {
         "discarded": [str(build + 1)],
         "skipped": [str(build)],
     }
     assert client.find(str(build)).message.state is State.QUEUED
-    types("failed", "discard", "--all")
+    asked = types("failed", "discard", "--all", said="y\n")
+    assert "Discard all messages that have failed for good?" in asked.stderr
     assert types("failed", "list").stdout == "No message has failed.\n"
 
 
