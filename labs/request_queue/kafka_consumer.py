@@ -7,6 +7,7 @@ ahead is its own matter: `poll` hands out one record, and `commit` names that on
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -27,6 +28,7 @@ from labs.request_queue.aside import Answer, Aside, TooLate
 from labs.request_queue.kafka_settings import Setting, make, without_secrets
 from labs.request_queue.log import LogUnreachable, NotCommitted, Partition, Record
 
+logger = logging.getLogger(__name__)
 Told = Callable[[frozenset[Partition]], None] | None
 AT_MOST_BLIND_S = 0.2
 """How long librdkafka may wait in one call, in which Python hears no signal."""
@@ -254,7 +256,12 @@ def place_of(message: Message) -> tuple[Partition, int]:
 
 
 def _headers(message: Message) -> list[tuple[str, str | bytes | None]]:
-    return cast("list[tuple[str, str | bytes | None]]", message.headers() or [])
+    try:
+        return cast("list[tuple[str, str | bytes | None]]", message.headers() or [])
+    except (SystemError, UnicodeDecodeError):
+        # confluent-kafka reads no name that is not UTF-8. The record must not stop its partition.
+        logger.warning("The headers of a record can't be read, and are left out")
+        return []
 
 
 def _bytes(value: str | bytes | None) -> bytes | None:

@@ -10,12 +10,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
+from confluent_kafka import Message
 
 from labs.broker.ports import free_port
 from labs.errors import BadInput
 from labs.request_queue.kafka import KafkaLog
+from labs.request_queue.kafka_consumer import record_of
 from labs.request_queue.kafka_settings import KEPT
 from labs.request_queue.local import LocalKafka
 from labs.request_queue.log import LogUnreachable, NotAppended, NotCommitted, Topic
@@ -235,3 +238,15 @@ def test_a_replica_that_is_killed_loses_nothing_another_takes_over(own_kafka: Lo
     assert [record.value for record in take(consumer, 1)] == [b"in hand"]
     consumer.close()
     log.close()
+
+
+def test_headers_that_the_client_cannot_read_are_left_out_and_the_record_is_whole() -> None:
+    class NotUtf8(Message):
+        """As it is when the name of a header is not UTF-8."""
+
+        def headers(self) -> list[Any] | None:
+            raise SystemError("<method 'headers'> returned a result with an exception set")
+
+    record = record_of(NotUtf8(topic="t", partition=0, offset=3, key=b"k", value=b"v"))
+
+    assert (record.key, record.value, record.headers) == (b"k", b"v", {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import textwrap
 import threading
@@ -15,6 +16,7 @@ import labs.request_queue
 from labs.errors import BadInput
 from labs.request_queue import MemoryLog, RequestEvent, RequestHandler, What, lifecycle_request
 from labs.request_queue.requests import LIFECYCLE_FIELDS
+from labs.waiting import wait_until
 from tests.request_queue.replica import FAILED, RESPONSES, TOPIC, RefusingLog, Replica, records
 
 
@@ -103,6 +105,23 @@ def test_whatever_a_handler_raises_is_answered_failed_and_committed(
     assert response["outputs"] == {}
     assert replica.committed == {place.partition.number: 1}
     assert replica.failed == [], "answered is enough"
+
+
+@pytest.mark.filterwarnings("ignore:.*fork")
+def test_a_child_that_a_handler_forks_is_no_second_replica() -> None:
+    children = []
+
+    def forks(_: dict[str, Any]) -> bool:
+        if (child := os.fork()) == 0:
+            raise ValueError("in the child")
+        children.append(child)
+        return True
+
+    replica = Replica(forks)
+    replica.queues("a")
+
+    assert replica.processes() is What.DONE
+    wait_until(lambda: os.waitpid(children[0], os.WNOHANG)[0], 10, what="the child to end")
 
 
 def test_a_request_that_nests_a_handler_too_deeply_is_answered_failed() -> None:
