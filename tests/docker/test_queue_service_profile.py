@@ -11,7 +11,7 @@ import pytest
 from labs.queue_service.client import QueueServiceClient
 from labs.queue_service.keys import load_private, make_pair, sign_token
 from labs.task_queue.errors import Unauthorised
-from tests.docker.containers import Lab
+from tests.docker.containers import Lab, of_each
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # the first time, all of pip's packages
 
@@ -79,3 +79,8 @@ def test_both_instances_take_password_and_token_and_what_they_took_outlives_the_
         assert client.find("1").message.state == "done"
         (woken,) = client.claim("worker-1")
         assert woken.build_id == 2
+
+    lab.compose("restart", "queue-service-1")
+    lab.compose("stop", "queue-service-1")
+    code = of_each([lab.container("queue-service-1")], "{{.State.ExitCode}}")
+    assert code != ["137"], "while it starts it heeds the wish, too, and is not killed"
