@@ -172,8 +172,8 @@ def purge(batch: Batch, keep: timedelta) -> bool:
         builds = batch.adopt(build_of(row) for row in rows)
         batch.drop([build for build in builds if build.state in ENDED])
     store.run(batch.session, store.say.forget_counts)
-    store.run(batch.session, store.say.forget_keys, at=batch.now, n=AT_ONCE)
-    return len(rows) == AT_ONCE
+    keys = store.run(batch.session, store.say.forget_keys, at=batch.now, n=AT_ONCE)
+    return AT_ONCE in (len(rows), len(keys))
 
 
 def sample(batch: Batch, *, always: bool = False) -> None:

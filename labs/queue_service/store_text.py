@@ -201,7 +201,7 @@ def _statements(d: Dialect) -> Statements:
                 answer = excluded.answer, until = excluded.until""",
         forget_keys=f"""WITH held AS MATERIALIZED (SELECT {_place(d)} AS place
                 FROM lab_build_keys WHERE queue = :queue AND until <= :at ORDER BY until LIMIT :n)
-            DELETE FROM lab_build_keys WHERE {_among(d)}""",
+            DELETE FROM lab_build_keys WHERE {_among(d)} RETURNING key""",
         to_look_at=f"""SELECT {BUILD} FROM lab_builds AS b
             WHERE b.queue = :queue AND b.look_at <= :at ORDER BY b.look_at LIMIT :n""",
         waking=f"""SELECT {JOB} FROM lab_build_jobs AS j

@@ -11,7 +11,18 @@ from labs.queue_service.messages import State
 from labs.queue_service.operations import GetStats, Stop, Tick
 from labs.queue_service.service import QueueService
 from labs.task_queue.errors import ClaimLost
-from tests.queue_service.grounds import Clock, Ground, ack, claim, claim_one, nack, put, state
+from labs.waiting import wait_until
+from tests.queue_service.grounds import (
+    TIMEOUT_S,
+    Clock,
+    Ground,
+    ack,
+    claim,
+    claim_one,
+    nack,
+    put,
+    state,
+)
 
 
 def test_the_same_build_twice_is_one_message_and_the_answer_says_so(
@@ -68,6 +79,24 @@ def test_a_key_is_honoured_for_a_day_and_then_forgotten(timed: QueueService, clo
     timed.call(Tick())
     new = put(timed, 6, 8, idempotency_key="k", fingerprint="b")
     assert (new.created, new.replayed) == (True, False)
+
+
+def test_keys_are_forgotten_as_fast_as_they_come(
+    timed: QueueService, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labs.queue_service.service_ticks.AT_ONCE", 2)
+    for build in range(1, 8):
+        put(timed, build, build, idempotency_key=f"k{build}", fingerprint="a")
+    clock.pass_(hours=25)
+    timed.call(Tick())  # once: it sees that there is more, and goes on
+
+    def none_is_left() -> bool:
+        asked = "SELECT COUNT(*) FROM lab_build_keys WHERE queue = :queue"
+        with timed.store.database.session() as session:
+            ((n,),) = timed.store.run(session, timed.store.database.compiled(asked))
+        return bool(n == 0)
+
+    wait_until(none_is_left, TIMEOUT_S)
 
 
 def test_a_key_is_kept_by_all_instances_and_outlives_them(ground: Ground) -> None:
