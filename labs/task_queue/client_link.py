@@ -216,17 +216,19 @@ def full_url(url: str, dialect: Dialect) -> str:
     try:
         parts = urlsplit(full)
         fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        fits = fits and not (parts.query or parts.fragment)
+        has_user = "@" in parts.netloc
     except ValueError:
-        fits = None
-    if not fits or parts.query or parts.fragment:
-        raise BadInput(
-            f"{url!r:.200} is no address of a {dialect.service}'s server.",
-            remedy="Such as localhost:8080, or https://queue.example/team.",
-        )
-    if "@" in parts.netloc:
+        fits = has_user = False
+    if has_user or (not fits and "@" in url):  # which is not shown: there may be a password in it
         raise BadInput(
             f"The address of a {dialect.service}'s server has no user and password in it.",
             remedy=f"Give the token by itself: {dialect.client}(url, token=…).",
+        )
+    if not fits:
+        raise BadInput(
+            f"{url.partition('?')[0]!r:.200} is no address of a {dialect.service}'s server.",
+            remedy="Such as localhost:8080, or https://queue.example/team.",
         )
     return full.rstrip("/")
 

@@ -73,7 +73,7 @@ class Database:
         """
         try:
             parsed = make_url(url)
-        except ArgumentError:
+        except (ArgumentError, ValueError):  # a port that is no number is the latter
             raise BadInput("The database's URL can't be read.", remedy=EXAMPLES) from None
         check(parsed)
         return cls(make_engine(parsed), url=parsed)
@@ -225,6 +225,11 @@ def check(url: URL) -> None:
     name = url.drivername.partition("+")[0]
     if name not in KNOWN:
         raise BadInput(f"The task queue knows PostgreSQL and SQLite, not {name}.", remedy=EXAMPLES)
+    if "@" in (url.host or ""):
+        raise BadInput(
+            "The database's URL has more than one @ before the host.",
+            remedy="In a password write %40 for @, %2F for / and %25 for %.",
+        )
     if name == "sqlite" and url.database in (None, "", ":memory:"):
         raise BadInput(
             "A SQLite database in memory is gone with its connection.",

@@ -289,7 +289,19 @@ def test_an_address_may_be_short_or_a_url(given: str, base: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["", "http://", "ftp://x", "localhost:port", "http://x/?y", "http://me:secret@x"]
+    "given",
+    [
+        "",
+        "http://",
+        "ftp://x",
+        "localhost:port",
+        "http://x/?y",
+        "http://x?token=secret",
+        "http://me:secret@x",
+        "http://me:se/secret@x",
+        "amqp://me:se@secret@x/",
+        "mysql://me:secret@x/db",
+    ],
 )
 def test_what_is_no_address_is_refused_and_no_secret_shown(given: str) -> None:
     with pytest.raises(BadInput) as refused:

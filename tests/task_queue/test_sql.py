@@ -150,14 +150,17 @@ def test_other_spellings_of_a_url_are_understood(postgres_url: str) -> None:
     ("given", "sentence"),
     [
         ("nonsense", "can't be read"),
+        ("postgresql://u:secret@h:port/d", "can't be read"),
+        ("postgresql://u:se@secret@h/d", "more than one @"),
         ("mysql://u:p@h/d", "not mysql"),
         ("sqlite://", "in memory is gone"),
         ("sqlite:///:memory:", "in memory is gone"),
     ],
 )
 def test_a_url_that_can_not_be_meant_is_refused(given: str, sentence: str) -> None:
-    with pytest.raises(BadInput, match=sentence):
+    with pytest.raises(BadInput, match=sentence) as refused:
         SqlQueue.connect(given, "q")
+    assert "secret" not in f"{refused.value} {refused.value.remedy}"
 
 
 @pytest.mark.parametrize("name", ["", "n" * 129])
