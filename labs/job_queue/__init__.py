@@ -37,6 +37,11 @@ What it promises:
 - Any number of replicas share the work. SIGTERM lets running handlers finish within `grace_s`,
   and hands back the rest at once.
 
+A handler has half an hour: what is in hand for longer RabbitMQ takes for lost, and delivers to
+another (its `consumer_timeout`). Longer work is begun, and asked after: return False until it is
+done. A handler may fork; the child ends where the handler does. A `JobQueue` that is in use does
+not outlive a fork: each process makes its own.
+
 It does not promise an order, nor that a job is done only once: nobody can. And one gap is the
 broker's: RabbitMQ 3.10, killed within half a second of a queue's declaration, loses the queue.
 So let a queue be a second old before its first job matters.
