@@ -47,7 +47,8 @@ class EachTakesPart:
         """Wait for the first line for as long as a program takes to start, then for each copy."""
         with suppress(GaveUp):
             trial.wait("taking-part", lambda: trial.history.lines, quiet_s=QUIET_S, away_s=START_S)
-        if trial.gave_up and not trial.running():
+        if trial.gave_up and not any(map(trial.is_connected, trial.programs)):
+            _note_never_connected(trial)
             raise GaveUp
         for wave in self.waves:
             if self._each_did(trial):

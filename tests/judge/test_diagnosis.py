@@ -492,6 +492,15 @@ def test_a_program_that_says_it_in_other_words_shows_no_belief_about_answers() -
     assert told(OrderTale("x").sends("x").said("A", "Order started: x").ends()) is None
 
 
+def test_a_program_that_never_came_to_the_log_shows_no_belief_about_the_group() -> None:
+    came = LogTale().put("x").began()
+    assert told(came) == 46
+    stayed_away = LogTale().put("x").began()
+    for copy in ("A", "B"):
+        stayed_away.note("never-connected", copy, elsewhere=[])
+    assert told(stayed_away) is None
+
+
 def test_an_ack_on_receipt_is_not_an_ack_for_several() -> None:
     assert told(acked_first()) == 3
 

@@ -169,5 +169,7 @@ def waited_for_the_silent(history: History) -> bool:
     """
     if any(process.ended_by_itself for process in history.processes):
         return False
+    if history.noted("never-connected"):
+        return False  # who is no member waits for nobody
     left = [message for message in good(history) if message.first_done is None]
     return bool(left) and not any(passed(history, message) for message in left)
