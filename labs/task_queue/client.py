@@ -99,7 +99,7 @@ class ApiClient(TaskQueue):
             verify: an ssl context of your own, for HTTPS.
 
         Raises:
-            BadInput: the address can't be meant.
+            BadInput: the address can't be meant, or the token not be sent.
             BadTask: a number can't be meant.
         """
         super().__init__()

@@ -98,7 +98,7 @@ class Link:
         self._dialect = dialect
         self._timeout_s = timeout_s
         self._pauses_s = PAUSES_S[:retries]
-        headers = {} if authorization is None else {"Authorization": authorization}
+        headers = {} if authorization is None else {"Authorization": sendable(authorization)}
         if not base_url.startswith("https:"):
             verify = False  # nothing to verify: spare the 0.2 s in which certificates are read
         here = urlsplit(base_url).hostname in ("localhost", "127.0.0.1", "::1")
@@ -204,6 +204,20 @@ class Link:
             f"{response.request.url.path!r:.200}).",
             remedy="Look at the address; if the service is under a path, that belongs to it.",
         )
+
+
+def sendable(authorization: str) -> str:
+    """A header's value, as it can be sent; a line break at its end, as of a file, is left out.
+
+    Raises:
+        BadInput: it can't be. It is not shown.
+    """
+    value = authorization.strip()
+    if not (value.isascii() and value.isprintable()):
+        raise BadInput(
+            "The token can't be sent in a header.", remedy="Make it of ASCII letters and digits."
+        )
+    return value
 
 
 def full_url(url: str, dialect: Dialect) -> str:

@@ -352,6 +352,12 @@ def test_a_token_lets_us_in_and_is_never_shown(written: str) -> None:
             assert "s3cret" not in text
 
 
+def test_a_token_that_can_not_be_sent_is_refused_unseen() -> None:
+    with pytest.raises(BadInput, match="can't be sent") as refused:
+        ArgoWorker("me", "http://localhost:1", "argo", token="se\ncret")
+    assert "cret" not in f"{refused.value} {refused.value.remedy}"
+
+
 def test_a_password_in_the_endpoint_is_never_shown() -> None:
     worker = ArgoWorker("ours", f"http://ann:s3cret@127.0.0.1:{free_port()}", "argo")
     with pytest.raises(WorkerUnreachable) as told:

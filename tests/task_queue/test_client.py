@@ -309,6 +309,19 @@ def test_what_is_no_address_is_refused_and_no_secret_shown(given: str) -> None:
     assert "secret" not in str(refused.value)
 
 
+def test_a_token_that_can_not_be_sent_is_refused_unseen() -> None:
+    for token in "se\ncret", "sécret", "se\0cret":
+        with pytest.raises(BadInput, match="can't be sent") as refused:
+            ApiClient("localhost:8080", token=token)
+        assert "cret" not in f"{refused.value} {refused.value.remedy}"
+
+
+def test_a_token_may_come_from_a_file_whose_line_ends() -> None:
+    app = create_app(MemoryQueue(), token="secret")
+    with serving(app) as url, ApiClient(url, token="secret\n") as client:
+        assert client.sizes()["WAITING"] == 0
+
+
 def test_a_server_before_a_database_serves_many_clients_each_task_once(tmp_path: Path) -> None:
     with SqlQueue.connect(f"sqlite:///{tmp_path / 'tasks.db'}", "test") as queue:
         with serving(create_app(queue)) as url, ApiClient(url) as client:

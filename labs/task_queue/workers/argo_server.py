@@ -16,6 +16,7 @@ from urllib.parse import quote
 import httpx
 
 from labs.errors import BadInput
+from labs.task_queue.client_link import sendable
 from labs.task_queue.workers.base import JobRefused, WorkerUnreachable
 
 PAGE = 500
@@ -40,7 +41,8 @@ class ArgoServer:
     """One namespace of a server.
 
     Raises:
-        BadInput: the endpoint is no URL, or the certificate's file can't be read.
+        BadInput: the endpoint is no URL, the certificate's file can't be read, or the token not
+            be sent.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class ArgoServer:
         """The endpoint as a person may see it."""
         headers = {}
         if token:
-            headers["Authorization"] = f"Bearer {token.removeprefix('Bearer ').strip()}"
+            headers["Authorization"] = sendable(f"Bearer {token.removeprefix('Bearer ').strip()}")
         try:
             trusted = (
                 ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
