@@ -637,9 +637,9 @@ def broker_from(
     url: str | None, host: str | None, tls: bool, **given: Any
 ) -> pika.ConnectionParameters:
     """Put together where the broker is: a URL, and what single flags say otherwise."""
-    beside = Path(__file__).resolve().parent / ".labs" / "amqp-url"
-    if not url and not host and beside.is_file():
-        url = beside.read_text().strip()
+    home = os.environ.get("LABS_HOME") or Path(__file__).resolve().parent / ".labs"
+    if not url and not host and (of_the_lab := Path(home, "amqp-url")).is_file():
+        url = of_the_lab.read_text().strip()
     try:
         parts = urlsplit(url or "amqp://guest:guest@localhost:5672/%2F")  # RabbitMQ's own
         port = given["port"] or parts.port
@@ -684,8 +684,8 @@ TYPES = click.Choice(["classic", "quorum", "stream"])
 @click.option(
     "--url",
     envvar="AMQP_URL",
-    help="amqp://user:password@host:port/vhost. Else AMQP_URL in the environment, .labs/amqp-url "
-    "beside this file, or RabbitMQ's own: guest at localhost.",
+    help="amqp://user:password@host:port/vhost. Else AMQP_URL in the environment, the "
+    "lab's own (.labs/amqp-url beside this file), or RabbitMQ's own: guest at localhost.",
 )
 @click.option("--host", help="Instead of the URL's, as the next five are.")
 @click.option("--port", type=click.IntRange(1, 65535), help="5672, or 5671 with TLS.")

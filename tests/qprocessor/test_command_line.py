@@ -72,6 +72,14 @@ def test_the_labs_own_broker_is_found_beside_the_file(
     assert worker.process.returncode == 0, worker.err
 
 
+def test_the_labs_own_broker_is_found_where_the_lab_keeps_its_things(
+    qprocessor: Qprocessor, vhost: Address, tmp_path: Path
+) -> None:
+    (tmp_path / "amqp-url").write_text(vhost.url)
+    worker = qprocessor.run(*ONCE, environment={"AMQP_URL": "", "LABS_HOME": str(tmp_path)})
+    assert worker.process.returncode == 0, worker.err
+
+
 def test_with_another_host_the_labs_own_broker_is_out_of_the_question(
     qprocessor: Qprocessor, vhost: Address, tmp_path: Path
 ) -> None:

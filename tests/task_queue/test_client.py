@@ -329,7 +329,7 @@ def test_a_server_before_a_database_serves_many_clients_each_task_once(tmp_path:
             got: list[str] = []
 
             def work() -> None:
-                with ApiClient(url) as worker:
+                with ApiClient(url, timeout=60) as worker:
                     while claims := worker.get(3, lease_s=60):
                         got.extend(claim.id for claim in claims)
                         for claim in claims:
