@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labs.cli.group import Group
-from labs.cli.output import print_json
+from labs.cli.output import harmless, print_json
 from labs.cli.task_queue_service import controller, server
 from labs.cli.task_queue_wiring import JSON, queue_options, the_queue
 from labs.errors import BadInput
@@ -266,7 +266,7 @@ def show(id: str, as_json: bool, **which: Any) -> None:
         return
     for name, value in said.items():
         if value not in (None, ""):
-            words = _harmless(value) if isinstance(value, str) else _line(value)
+            words = harmless(value) if isinstance(value, str) else _line(value)
             click.echo(f"{name:<13} {words}")
 
 
@@ -355,11 +355,6 @@ def _shown(id_: str) -> str:
     """An id for a person: as it is if it is one plain word; nothing that moves a terminal."""
     plain = id_.isprintable()
     return id_ if plain and " " not in id_ else json.dumps(id_, ensure_ascii=not plain)
-
-
-def _harmless(text: str) -> str:
-    """Text of somebody else's, for a terminal: its lines, and no control characters."""
-    return "".join(one if one.isprintable() or one in "\n\t" else ascii(one)[1:-1] for one in text)
 
 
 def _line(value: Any) -> str:
