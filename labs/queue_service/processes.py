@@ -44,7 +44,7 @@ class Processes:
         body: Callable[[Place], None],
         *,
         inherited: Sequence[int] = (),
-        stopping: Callable[[], None] = lambda: None,
+        stopping: Callable[[], object] = lambda: None,
     ) -> None:
         """Nothing starts yet.
 

@@ -133,15 +133,16 @@ LOAD_BYTE, JUMP_IF_SET, RETURN = 0x30, 0x45, 0x06
 """Instructions of the kernel's packet filters: each (code, skip if true, if false, value)."""
 
 
-def deafen(listening: socket.socket) -> None:
-    """Pass over whoever knocks from now on, where the kernel can (Linux); in all processes.
+def deafen(listening: socket.socket) -> bool:
+    """Pass over whoever knocks from now on, in all processes; whether the kernel does so for us.
 
-    To close a port resets the connections that are made and not accepted yet, and whoever comes
-    between the last `accept` and the `close` is one of them. So the kernel is told to pass over
-    knocks (SYN) first; a client tries again a second later, and is refused in good order.
+    Linux does, though some keep it for root: without it one in a great many is reset. For to close
+    a port resets the connections that are made and not accepted yet, and whoever comes between the
+    last `accept` and the `close` is one of them. So the kernel is told to pass over knocks (SYN)
+    first; a client tries again a second later, and is refused in good order.
     """
     if sys.platform != "linux":
-        return
+        return False
     program = (
         (LOAD_BYTE, 0, 0, TCP_FLAGS),
         (JUMP_IF_SET, 0, 1, SYN),
@@ -150,5 +151,8 @@ def deafen(listening: socket.socket) -> None:
     )
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *one) for one in program))
     given = struct.pack("HP", len(program), ctypes.addressof(code))
-    with suppress(OSError):  # a kernel without filters: then one in a great many may be reset
+    try:
         listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, given)
+    except OSError:
+        return False
+    return True

@@ -8,16 +8,27 @@ stands still till it is set on. `sqlite_service` is for tests to which the store
 from __future__ import annotations
 
 import secrets
+import socket
 from collections.abc import Iterator
 
 import pytest
 
+from labs.queue_service.server import deafen
 from labs.queue_service.service import QueueService
+from tests.conftest import missing
 from tests.queue_service.grounds import Clock, Ground
 from tests.task_queue.postgres import fresh_database, own_postgres, postgres_url
 from tests.task_queue.sql_stores import sqlite_url
 
 __all__ = ["fresh_database", "own_postgres", "postgres_url", "sqlite_url"]
+
+
+@pytest.fixture
+def doors_can_be_deafened() -> None:
+    """Without it a port can't be closed on those who stand at the door and cut off none."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        if not deafen(door):
+            missing("this kernel lets no ordinary user tell it whom to pass over")
 
 
 @pytest.fixture

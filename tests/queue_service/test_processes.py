@@ -145,6 +145,7 @@ def test_they_share_the_work_count_together_and_one_that_dies_is_replaced(
     assert looks_counted(server.url) > asked, "what the dead had counted is kept"
 
 
+@pytest.mark.usefixtures("doors_can_be_deafened")
 def test_sigterm_under_load_resets_no_connection_and_leaves_no_process(
     postgres_url: str, opened: ExitStack
 ) -> None:

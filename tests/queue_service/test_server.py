@@ -245,6 +245,7 @@ class Hammer:
                 return "good"
 
 
+@pytest.mark.usefixtures("doors_can_be_deafened")
 def test_who_hammers_while_it_stops_is_answered_or_refused_and_never_cut_off() -> None:
     for _ in range(3):
         with served() as server, ExitStack() as stack:
