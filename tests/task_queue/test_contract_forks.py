@@ -9,20 +9,22 @@ import pytest
 
 from labs.task_queue.queue import TaskQueue
 from labs.task_queue.stages import Stage
+from tests.task_queue.conftest import STORES
 from tests.task_queue.contract import TIMEOUT_S
 from tests.task_queue.stores import Store
 
 GIVEN_UP_S = 60
 """A child that hangs is ended."""
 N = 3
+SHARED = [name for name in STORES if name not in ("memory", "events_memory")]
+"""A fork has its own memory."""
 
 
+@pytest.mark.parametrize("store", SHARED, indirect=True)
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_parent_and_child_both_use_the_handle_and_nothing_is_handed_out_twice(
     store: Store,
 ) -> None:
-    if not store.survives:
-        pytest.skip("a fork has its own memory")
     queue = store.open()
     queue.put({f"warm {n}": n for n in range(N)})
     assert len(queue.get(N)) == N
