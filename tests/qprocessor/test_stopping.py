@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +29,16 @@ def test_an_idle_worker_sums_up_and_exits_0(
     summary = "received 0, done 0, lost 0, acknowledged 0, redelivered 0"
     assert worker.out.endswith(f" [*] alice stopped ({number.name}): {summary}\n")
     assert worker.err == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows what a thread blocks")
+def test_no_thread_but_the_main_one_hears_that_it_is_to_stop(qprocessor: Qprocessor) -> None:
+    main = qprocessor.consuming().process.pid
+    both = {signal.SIGINT, signal.SIGTERM}
+    for status in Path(f"/proc/{main}/task").glob("*/status"):
+        (blocked,) = re.findall(r"^SigBlk:\s*(\w+)", status.read_text(), flags=re.MULTILINE)
+        heard = {one for one in both if not int(blocked, 16) >> (one - 1) & 1}
+        assert heard == (both if status.parent.name == str(main) else set())
 
 
 def test_one_that_stood_still_stops_when_it_is_asked_to(qprocessor: Qprocessor) -> None:
